@@ -1,0 +1,97 @@
+package instances
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestEntryLivesAsLongAsItsLock(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	r, err := Register(dir, Instance{AppID: "a/b@c", Namespace: "ns", PID: 7, Address: "127.0.0.1:1", Started: time.Now()})
+	require.NoError(t, err)
+
+	got, err := Find(dir, "ns", "a/b@c")
+	require.NoError(t, err)
+	require.Len(t, got, 1)
+	require.Equal(t, "127.0.0.1:1", got[0].Address)
+
+	other, err := Find(dir, "", "a/b@c")
+	require.NoError(t, err)
+	require.Empty(t, other)
+
+	require.NoError(t, r.SetExtended("cliPID", "12"))
+	got, err = List(dir)
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"cliPID": "12"}, got[0].Extended)
+
+	require.NoError(t, r.Close())
+	got, err = List(dir)
+	require.NoError(t, err)
+	require.Empty(t, got)
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+func TestEntryOfADeadProcessIsSwept(t *testing.T) {
+	dir := t.TempDir()
+	r, err := Register(dir, Instance{AppID: "gone", PID: 7})
+	require.NoError(t, err)
+	require.NoError(t, r.lock.Unlock()) // what the kernel does to a killed process
+
+	got, err := List(dir)
+	require.NoError(t, err)
+	require.Empty(t, got)
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+func TestManyRegisterAtOnceWhileOthersSweep(t *testing.T) {
+	dir := t.TempDir()
+	const n = 20
+	stop := make(chan struct{})
+	var sweepers, registrants sync.WaitGroup
+	for range 4 {
+		sweepers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					_, err := List(dir)
+					require.NoError(t, err)
+				}
+			}
+		})
+	}
+	regs := make([]*Registration, n)
+	for i := range n {
+		registrants.Go(func() {
+			r, err := Register(dir, Instance{AppID: fmt.Sprintf("app%d", i), PID: i})
+			require.NoError(t, err)
+			regs[i] = r
+		})
+	}
+	registrants.Wait()
+	close(stop)
+	sweepers.Wait()
+	got, err := List(dir)
+	require.NoError(t, err)
+	require.Len(t, got, n)
+	for _, r := range regs {
+		require.NoError(t, r.Close())
+	}
+}
+
+func TestAFolderThatDoesNotExistHasNone(t *testing.T) {
+	got, err := List(filepath.Join(t.TempDir(), "none"))
+	require.NoError(t, err)
+	require.Empty(t, got)
+}
