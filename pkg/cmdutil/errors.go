@@ -1,0 +1,38 @@
+package cmdutil
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrSilent ends a command with exit code 1 when it has already said why.
+var ErrSilent = errors.New("failed")
+
+// ExitError ends a command with a code of its own, such as that of the app it
+// ran. Nothing is printed when Err is nil.
+type ExitError struct {
+	Code int
+	Err  error
+}
+
+func (e *ExitError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit code %d", e.Code)
+	}
+	return e.Err.Error()
+}
+
+func (e *ExitError) Unwrap() error { return e.Err }
+
+// FlagError is a wrong use of a command: an unknown or ill-valued flag, a wrong
+// number of arguments. It is followed by the way to the help.
+type FlagError struct{ err error }
+
+// FlagErrorf makes a FlagError.
+func FlagErrorf(format string, args ...any) error {
+	return &FlagError{fmt.Errorf(format, args...)}
+}
+
+func (e *FlagError) Error() string { return e.err.Error() }
+
+func (e *FlagError) Unwrap() error { return e.err }

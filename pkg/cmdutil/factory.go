@@ -1,0 +1,87 @@
+// Package cmdutil is what every command is made with: the Factory that hands
+// over the world outside, status lines, tables, machine-readable output, and
+// the errors that become exit codes.
+package cmdutil
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/hyperdapr/dapr/pkg/iostreams"
+	"github.com/hyperdapr/dapr/pkg/standalone"
+)
+
+// Factory hands a command the world outside. What costs anything, or can fail,
+// is a function: it is asked for only by the commands that need it, after the
+// flags are known.
+type Factory struct {
+	IOStreams *iostreams.IOStreams
+	Env       Env
+
+	// LogAsJSON and RuntimePath are the flags every command has.
+	LogAsJSON   bool
+	RuntimePath string
+
+	// Layout is the runtime folder: below --runtime-path, else below
+	// DAPR_RUNTIME_PATH, else below the home folder.
+	Layout func() (standalone.Layout, error)
+	// Executable is the path of the running CLI.
+	Executable func() (string, error)
+	// Now is the clock.
+	Now func() time.Time
+	// Status prints the lines that tell how a command gets on.
+	Status *Printer
+}
+
+// NewFactory wires the real world to the given environment and streams.
+func NewFactory(env Env, streams *iostreams.IOStreams) *Factory {
+	f := &Factory{
+		IOStreams:  streams,
+		Env:        env,
+		Executable: executable,
+		Now:        time.Now,
+	}
+	f.Layout = f.layout                                                       // reads Env, RuntimePath
+	f.Status = NewPrinter(streams, f.Now, func() bool { return f.LogAsJSON }) // reads LogAsJSON at every line
+	return f
+}
+
+func (f *Factory) layout() (standalone.Layout, error) {
+	parent := f.RuntimePath
+	if parent == "" {
+		parent = f.Env.Get("DAPR_RUNTIME_PATH")
+	}
+	if parent == "" {
+		name := "HOME"
+		if runtime.GOOS == "windows" {
+			name = "USERPROFILE"
+		}
+		if parent = f.Env.Get(name); parent == "" {
+			return standalone.Layout{}, fmt.Errorf("no folder for the runtime: %s is not set; set it, or give --runtime-path", name)
+		}
+	}
+	parent, err := filepath.Abs(parent)
+	if err != nil {
+		return standalone.Layout{}, fmt.Errorf("runtime path: %w", err)
+	}
+	if info, err := os.Stat(parent); err == nil && !info.IsDir() {
+		return standalone.Layout{}, fmt.Errorf("runtime path %s is not a folder", parent)
+	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return standalone.Layout{}, fmt.Errorf("runtime path: %w", err)
+	}
+	return standalone.Layout{Root: filepath.Join(parent, standalone.FolderName)}, nil
+}
+
+// executable follows links, so that what lies beside the program is found when
+// it was started through a link in a folder of the PATH.
+func executable() (string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find this program's file: %w", err)
+	}
+	return filepath.EvalSymlinks(path)
+}

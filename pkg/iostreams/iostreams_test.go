@@ -1,0 +1,41 @@
+package iostreams
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestColorDecision(t *testing.T) {
+	tests := map[string]struct {
+		tty  bool
+		goos string
+		env  map[string]string
+		want bool
+	}{
+		"a pipe":                           {goos: "linux"},
+		"a terminal":                       {tty: true, goos: "linux", want: true},
+		"NO_COLOR":                         {tty: true, goos: "linux", env: map[string]string{"NO_COLOR": "1"}},
+		"an empty NO_COLOR does not count": {tty: true, goos: "linux", env: map[string]string{"NO_COLOR": ""}, want: true},
+		"a dumb terminal":                  {tty: true, goos: "linux", env: map[string]string{"TERM": "dumb"}},
+		"the classic Windows console":      {tty: true, goos: "windows"},
+		"Windows Terminal":                 {tty: true, goos: "windows", env: map[string]string{"WT_SESSION": "x"}, want: true},
+		"NO_COLOR in Windows Terminal":     {tty: true, goos: "windows", env: map[string]string{"WT_SESSION": "x", "NO_COLOR": "1"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s, _, _, _ := Test()
+			s.SetTTY(false, tt.tty, tt.tty)
+			s.SetGOOS(tt.goos)
+			s.SetLookupEnv(func(k string) (string, bool) { v, ok := tt.env[k]; return v, ok })
+			require.Equal(t, tt.want, s.ColorEnabled())
+			require.Equal(t, tt.want, s.ErrColorEnabled())
+
+			want := "x"
+			if tt.want {
+				want = "\x1b[31mx\x1b[0m"
+			}
+			require.Equal(t, want, s.Paint(Red, "x"))
+		})
+	}
+}
