@@ -1,0 +1,69 @@
+# `make` alone lists what there is to make.
+
+# The owner is the second part of the module path, and stands nowhere else.
+MODULE := $(shell sed -n 's/^module //p' go.mod)
+OWNER  := $(word 2,$(subst /, ,$(MODULE)))
+
+# A tagged commit is a release; anything else is "edge". The commit itself is
+# stamped by the Go toolchain, so a build between two commits relinks nothing.
+VERSION     ?= $(or $(patsubst v%,%,$(shell git describe --tags --exact-match --match 'v*' 2>/dev/null)),edge)
+GIT_VERSION ?= $(shell git describe --tags --always --match 'v*' 2>/dev/null)
+
+STAMPS  := -X $(MODULE)/pkg/version.version=$(VERSION) -X $(MODULE)/pkg/version.gitVersion=$(GIT_VERSION)
+GOBUILD  = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(STAMPS)'
+
+HOST      := $(shell go env GOOS)_$(shell go env GOARCH)
+EXE       := $(shell go env GOEXE)
+PLATFORMS := linux_amd64 linux_arm64 darwin_amd64 darwin_arm64 windows_amd64 windows_arm64
+
+LINT := .cache/bin/golangci-lint
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build payload test test-kubernetes lint bench demo cross docs clean daprd controlplane
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install what a bare Debian machine lacks (idempotent)
+	@.ci/deps
+
+build: payload ## bin/dapr (with the other two inside), bin/daprd, bin/controlplane
+	$(GOBUILD) -tags payload -o bin/dapr$(EXE) ./cmd/dapr
+
+# The go command skips what is up to date, so these always ask it.
+daprd controlplane:
+	$(GOBUILD) -o bin/$@$(EXE) ./cmd/$@
+
+payload: daprd controlplane ## pack daprd and controlplane for the CLI to carry
+	go run ./embed/payload/pack -o embed/payload/$(HOST) bin/daprd$(EXE) bin/controlplane$(EXE)
+
+test: deps ## every test but those that need a cluster, race detector on
+	CGO_ENABLED=1 go test -race -timeout 14m ./...
+
+test-kubernetes: ## start a one-node cluster, check it, stop it (root)
+	@.ci/deps cluster
+	test/cluster/run.sh
+
+lint: deps ## golangci-lint, shellcheck, and vet for the other platforms
+	$(LINT) run ./...
+	git ls-files -z -- .ci '*.sh' | xargs -0 shellcheck
+	.ci/vet-platforms
+	cd test/cluster/kubeone && go vet ./knode
+	cd test/cluster/testapp && go vet ./...
+
+demo: deps build ## two apps in two languages through their sidecars, no network
+	test/demo/demo.sh
+
+bench: build ## one table: latency, throughput, CPU and memory beside baselines
+	go run ./test/bench
+
+cross: $(PLATFORMS:%=cross-%) ## compile the three programs for all six platforms into dist/
+
+cross-%:
+	GOOS=$(word 1,$(subst _, ,$*)) GOARCH=$(word 2,$(subst _, ,$*)) $(GOBUILD) -o dist/$*/ ./cmd/...
+
+docs: ## write the generated pages of docs/
+	go test ./test/reference -update
+
+clean: ## remove what the other targets made, but not the tools
+	rm -rf bin dist .cache/cluster embed/payload/*_*
