@@ -103,6 +103,15 @@ func (r *Registry[T]) New(s Spec, l *slog.Logger) (T, error) {
 		return f(l), nil
 	}
 	var zero T
+	var versions []string
+	for _, t := range r.Types() {
+		if name, v, _ := strings.Cut(t, "/"); strings.EqualFold(name, s.Type) {
+			versions = append(versions, v)
+		}
+	}
+	if len(versions) > 0 {
+		return zero, fmt.Errorf("component %s: type %s has no version %s; use %s", s.Name, s.Type, version, strings.Join(versions, " or "))
+	}
 	return zero, fmt.Errorf("component %s: no driver for type %s version %s%s", s.Name, s.Type, version, r.suggest(s.Type))
 }
 
