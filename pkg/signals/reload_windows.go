@@ -1,0 +1,5 @@
+package signals
+
+import "os"
+
+var reloadSignals []os.Signal
