@@ -1,0 +1,56 @@
+// Package embed is every file compiled in that is not Go: what init writes, and
+// the programs the CLI carries when it was built with the tag "payload".
+package embed
+
+import (
+	"embed"
+	"io/fs"
+)
+
+//go:embed selfhosted
+var selfhosted embed.FS
+
+// Selfhosted is what init writes below the runtime's folder, as text/template
+// files.
+func Selfhosted() fs.FS { return sub(selfhosted, "selfhosted") }
+
+// Payload holds the programs for the platform the CLI was built for, each as
+// NAME.zst, and ManifestFile, which describes them. It is empty in a CLI built
+// without the tag "payload".
+func Payload() fs.FS {
+	if payloadFolder == "" {
+		return payload
+	}
+	return sub(payload, payloadFolder)
+}
+
+// ManifestFile is the name of the payload's list, a Manifest in JSON.
+const ManifestFile = "manifest.json"
+
+// Manifest describes the programs of a payload.
+type Manifest struct {
+	// Version is that of the programs.
+	Version  string    `json:"version"`
+	Programs []Program `json:"programs"`
+}
+
+// Program is one program as it is when unpacked.
+type Program struct {
+	// Name has no ".exe", nor has the name of the packed file.
+	Name string `json:"name"`
+	// Size is in bytes.
+	Size int64 `json:"size"`
+	// SHA256 is in lower-case hex digits.
+	SHA256 string `json:"sha256"`
+}
+
+// PackedFile is the name of a packed program.
+func PackedFile(program string) string { return program + ".zst" }
+
+func sub(files fs.FS, folder string) fs.FS {
+	s, err := fs.Sub(files, folder)
+	if err != nil {
+		panic(err) // the folder's name is a constant that is no valid path
+	}
+	return s
+}
