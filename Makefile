@@ -35,7 +35,7 @@ daprd controlplane:
 	$(GOBUILD) -o bin/$@$(EXE) ./cmd/$@
 
 payload: daprd controlplane ## pack daprd and controlplane for the CLI to carry
-	go run ./embed/payload/pack -o embed/payload/$(HOST) bin/daprd$(EXE) bin/controlplane$(EXE)
+	go run ./embed/pack -version $(VERSION) -out embed/payload/$(HOST) bin/daprd$(EXE) bin/controlplane$(EXE)
 
 test: deps ## every test but those that need a cluster, race detector on
 	CGO_ENABLED=1 go test -race -timeout 14m ./...
@@ -63,7 +63,7 @@ cross-%:
 	GOOS=$(word 1,$(subst _, ,$*)) GOARCH=$(word 2,$(subst _, ,$*)) $(GOBUILD) -o dist/$*/ ./cmd/...
 
 docs: ## write the generated pages of docs/
-	go test ./test/reference -update
+	go run ./docs/gen
 
 clean: ## remove what the other targets made, but not the tools
 	rm -rf bin dist .cache/cluster embed/payload/*_*
