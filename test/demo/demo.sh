@@ -121,7 +121,7 @@ round() {
 nothing_left() { # PORTS
 	local left port
 	left=$(ours)
-	[ -z "$left" ] || fail "processes are left: $(ps -o pid=,args= -p ${left//$'\n'/,})"
+	[ -z "$left" ] || fail "processes are left: $(ps -o pid=,args= -p "${left//$'\n'/,}")"
 	ok "no process is left"
 	for port in $1; do
 		if listens "$port"; then fail "something still listens on port $port"; fi
