@@ -17,7 +17,7 @@ done
 
 key=$( (go env GOVERSION && cd "$here" && cat build.sh ./*/go.* ./*/*.go ./*/*/*.go) | sha256sum | cut -c1-16)
 export KONE_BIN=$cache/$key
-KONE_DIR=$(mktemp -d /tmp/kone.XXXXXX)
+KONE_DIR=$(mktemp -d "${TMPDIR:-/tmp}/kone.XXXXXX")
 export KONE_DIR
 KONE_PORT=${KONE_PORT:-$((16000 + RANDOM % 8000))}
 export KONE_PORT KUBECONFIG=$KONE_DIR/kubeconfig
