@@ -30,6 +30,7 @@ var floors = []struct {
 // arrows are the imports allowed within one floor, each with its reason.
 var arrows = []struct{ from, to, why string }{
 	{"instances", "atomicfile", "an entry is replaced as a whole"},
+	{"resource", "component", "a Component resolves to a component.Spec"},
 	{"actor", "state", "an actor's state is kept in a state store"},
 	{"actor", "job", "an actor's reminders are jobs"},
 	{"workflow", "actor", "a workflow instance is an actor"},
