@@ -4,8 +4,10 @@
 package standalone
 
 import (
+	"net/url"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/hyperdapr/dapr/pkg/instances"
 )
@@ -61,4 +63,14 @@ func executableName(program string) string {
 		return program + ".exe"
 	}
 	return program
+}
+
+// fileURI names a file in a way that survives blanks, percent signs and
+// question marks, and on Windows back slashes and drives.
+func fileURI(path string) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // C:/… becomes file:///C:/…
+	}
+	return (&url.URL{Scheme: "file", Path: path}).String()
 }
