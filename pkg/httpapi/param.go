@@ -31,7 +31,7 @@ func RawParam(r *http.Request, name string) string {
 		tail := rest[1:]
 		want, pattern = nextSegment(pattern)
 		got, rest = nextSegment(rest)
-		if len(want) < 2 || want[0] != '{' {
+		if !isParam(want) {
 			continue
 		}
 		switch want = want[1 : len(want)-1]; {
