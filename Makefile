@@ -4,13 +4,15 @@
 MODULE := $(shell sed -n 's/^module //p' go.mod)
 OWNER  := $(word 2,$(subst /, ,$(MODULE)))
 
-# A tagged commit is a release; anything else is "edge". The commit itself is
-# stamped by the Go toolchain, so a build between two commits relinks nothing.
+# A tagged commit is a release; anything else is "edge". A new commit links the
+# programs again; a change that is not committed links only what it changes.
 VERSION     ?= $(or $(patsubst v%,%,$(shell git describe --tags --exact-match --match 'v*' 2>/dev/null)),edge)
+COMMIT      ?= $(shell git rev-parse HEAD 2>/dev/null)
 GIT_VERSION ?= $(shell git describe --tags --always --match 'v*' 2>/dev/null)
 
-STAMPS  := -X $(MODULE)/pkg/version.version=$(VERSION) -X $(MODULE)/pkg/version.gitVersion=$(GIT_VERSION)
-GOBUILD  = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(STAMPS)'
+STAMPED := $(MODULE)/pkg/version
+STAMPS  := -X $(STAMPED).version=$(VERSION) -X $(STAMPED).commit=$(COMMIT) -X $(STAMPED).gitVersion=$(GIT_VERSION)
+GOBUILD  = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w $(STAMPS)'
 
 HOST      := $(shell go env GOOS)_$(shell go env GOARCH)
 EXE       := $(shell go env GOEXE)
