@@ -15,8 +15,10 @@ var floors = []struct {
 	name     string
 	packages []string
 }{
-	{"L0 ground", []string{"version", "telemetry", "apierror", "freeport", "atomicfile", "nearest", "quantity", "signals", "instances"}},
-	{"L1 model", []string{"component", "resource", "security", "resiliency", "ring", "inject"}},
+	{"L0 ground", []string{
+		"version", "telemetry", "apierror", "freeport", "unixsocket", "atomicfile", "filelock", "nearest", "quantity", "signals", "instances",
+	}},
+	{"L1 model", []string{"component", "resource", "apifilter", "security", "resiliency", "ring", "inject"}},
 	{"L2 kits", []string{"httpapi", "grpcapi", "app", "peer", "nameresolution"}},
 	{"L3 building blocks", []string{
 		"state", "pubsub", "binding", "secret", "configuration", "lock", "crypto", "conversation",
@@ -31,6 +33,8 @@ var floors = []struct {
 var arrows = []struct{ from, to, why string }{
 	{"instances", "atomicfile", "an entry is replaced as a whole"},
 	{"resource", "component", "a Component resolves to a component.Spec"},
+	{"instances", "filelock", "an entry is alive while its lock is held"},
+	{"peer", "app", "what travels between two sidecars is a call to an app and its answer"},
 	{"actor", "state", "an actor's state is kept in a state store"},
 	{"actor", "job", "an actor's reminders are jobs"},
 	{"workflow", "actor", "a workflow instance is an actor"},
@@ -128,7 +132,9 @@ func TestForbidden(t *testing.T) {
 	}{
 		{"state", "httpapi", true},
 		{"state", "invoke", false},
-		{"actor", "state", true},
+		{"instances", "filelock", "an entry is alive while its lock is held"},
+	{"peer", "app", "what travels between two sidecars is a call to an app and its answer"},
+	{"actor", "state", true},
 		{"state", "actor", false},
 		{"httpapi", "state", false},
 		{"sidecar", "operator", false},
