@@ -44,7 +44,7 @@ func run(args []string, errOut io.Writer) error {
 		return err
 	}
 	if *out == "" || flags.NArg() == 0 {
-		return errors.New("usage: pack [-version VERSION] -out FOLDER PROGRAM...")
+		return errors.New("-out and at least one program are required")
 	}
 	return pack(*out, *version, flags.Args())
 }
@@ -90,9 +90,7 @@ func readManifest(out string) (embed.Manifest, error) {
 		return embed.Manifest{}, err
 	}
 	var m embed.Manifest
-	if json.Unmarshal(data, &m) != nil {
-		return embed.Manifest{}, nil
-	}
+	_ = json.Unmarshal(data, &m)
 	return m, nil
 }
 

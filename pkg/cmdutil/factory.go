@@ -29,8 +29,13 @@ type Factory struct {
 	// Layout is the runtime folder: below --runtime-path, else below
 	// DAPR_RUNTIME_PATH, else below the home folder.
 	Layout func() (standalone.Layout, error)
-	// Executable is the path of the running CLI.
+	// TakeSignals hands the requests to end over to the caller. Until then the
+	// first one cancels the command's context, and the second ends the program.
+	TakeSignals func() <-chan os.Signal
+	// Executable is the path of the running CLI, links followed.
 	Executable func() (string, error)
+	// Source is where the programs of this CLI come from.
+	Source func() (standalone.Source, error)
 	// Now is the clock.
 	Now func() time.Time
 	// Status prints the lines that tell how a command gets on.
@@ -44,10 +49,21 @@ func NewFactory(env Env, streams *iostreams.IOStreams) *Factory {
 		Env:        env,
 		Executable: executable,
 		Now:        time.Now,
+		// Never ready: only a program's Main has signals to give.
+		TakeSignals: func() <-chan os.Signal { return nil },
 	}
+	f.Source = f.source                                                       // reads Executable
 	f.Layout = f.layout                                                       // reads Env, RuntimePath
 	f.Status = NewPrinter(streams, f.Now, func() bool { return f.LogAsJSON }) // reads LogAsJSON at every line
 	return f
+}
+
+func (f *Factory) source() (standalone.Source, error) {
+	path, err := f.Executable()
+	if err != nil {
+		return standalone.Source{}, err
+	}
+	return standalone.NewSource(path), nil
 }
 
 func (f *Factory) layout() (standalone.Layout, error) {

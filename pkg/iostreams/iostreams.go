@@ -25,18 +25,18 @@ type IOStreams struct {
 	errTTY    bool
 }
 
-// System returns the streams of the process. lookupEnv answers for the
+// System returns the streams over a process's files. lookupEnv answers for the
 // environment the process was given.
-func System(lookupEnv func(string) (string, bool)) *IOStreams {
+func System(in, out, errOut *os.File, lookupEnv func(string) (string, bool)) *IOStreams {
 	return &IOStreams{
-		In:        os.Stdin,
-		Out:       os.Stdout,
-		ErrOut:    os.Stderr,
+		In:        in,
+		Out:       out,
+		ErrOut:    errOut,
 		lookupEnv: lookupEnv,
 		goos:      runtime.GOOS,
-		inTTY:     isTerminal(os.Stdin),
-		outTTY:    isTerminal(os.Stdout),
-		errTTY:    isTerminal(os.Stderr),
+		inTTY:     isTerminal(in),
+		outTTY:    isTerminal(out),
+		errTTY:    isTerminal(errOut),
 	}
 }
 

@@ -383,9 +383,13 @@ func TestRemoval(t *testing.T) {
 			all: true,
 		},
 		"with all, keeps what is foreign": {
-			between: func(t *testing.T, l Layout) { t.Helper(); write(t, l.CLIConfig(), "run: {}"); write(t, l.StateDB(), "state") },
-			all:     true,
-			left:    []string{"cli.yaml"},
+			between: func(t *testing.T, l Layout) {
+				t.Helper()
+				write(t, l.CLIConfig(), "run: {}")
+				write(t, l.StateDB(), "state")
+			},
+			all:  true,
+			left: []string{"cli.yaml"},
 		},
 	}
 	for name, tt := range tests {
