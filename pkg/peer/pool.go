@@ -1,0 +1,93 @@
+package peer
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+)
+
+// idleAfter is how long a connection that nobody uses is kept.
+const idleAfter = 5 * time.Minute
+
+// pool keeps the connections to other sidecars.
+type pool struct {
+	dial func(Target) (*grpc.ClientConn, error)
+
+	mu     sync.RWMutex
+	conns  map[Target]*conn
+	closed bool
+}
+
+// conn carries any number of calls at once.
+type conn struct {
+	*grpc.ClientConn
+	users atomic.Int64 // calls that run now
+	used  atomic.Int64 // when the last one ended, Unix seconds
+}
+
+func (c *conn) release() {
+	c.used.Store(time.Now().Unix())
+	c.users.Add(-1)
+}
+
+// get returns the connection to t, which stays open until release.
+func (p *pool) get(t Target) (*conn, error) {
+	p.mu.RLock()
+	c, ok := p.conns[t]
+	if ok {
+		c.users.Add(1)
+	}
+	p.mu.RUnlock()
+	if ok {
+		return c, nil
+	}
+	return p.add(t)
+}
+
+func (p *pool) add(t Target) (*conn, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, grpc.ErrClientConnClosing
+	}
+	c, ok := p.conns[t]
+	if !ok {
+		cc, err := p.dial(t)
+		if err != nil {
+			return nil, err
+		}
+		c = &conn{ClientConn: cc}
+		if p.conns == nil {
+			p.conns = make(map[Target]*conn)
+		}
+		p.conns[t] = c
+		// A new connection is the moment to look for old ones: where none are
+		// made, none pile up.
+		p.sweep(time.Now())
+	}
+	c.users.Add(1)
+	return c, nil
+}
+
+// sweep closes the connections that have been idle for long. It holds p.mu.
+func (p *pool) sweep(now time.Time) {
+	for t, c := range p.conns {
+		used := c.used.Load()
+		if used != 0 && c.users.Load() == 0 && now.Unix()-used > int64(idleAfter/time.Second) {
+			c.Close()
+			delete(p.conns, t)
+		}
+	}
+}
+
+func (p *pool) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for t, c := range p.conns {
+		c.Close()
+		delete(p.conns, t)
+	}
+}
