@@ -84,35 +84,56 @@ func (r *Registry[T]) Register(typ string, f Factory[T], versions ...string) {
 		r.factories = make(map[string]Factory[T])
 	}
 	for _, v := range versions {
-		key := strings.ToLower(typ + "/" + v)
-		if _, dup := r.factories[key]; dup {
-			panic("component: driver registered twice: " + key)
+		if _, dup := r.factories[key(typ, v)]; dup {
+			panic("component: driver registered twice: " + key(typ, v))
 		}
-		r.factories[key] = f
+		r.factories[key(typ, v)] = f
 	}
 }
 
-// New makes the driver for the spec's type and version. The error names the
-// nearest registered types.
+// New makes the driver for the spec's type and version; its errors are those of
+// Check.
 func (r *Registry[T]) New(s Spec, l *slog.Logger) (T, error) {
-	version := s.Version
+	if err := r.Check(s); err != nil {
+		var zero T
+		return zero, err
+	}
+	return r.factories[key(s.Type, s.Version)](l), nil
+}
+
+// Check tells whether there is a driver for the spec's type and version. The
+// error names the nearest types, or the versions there are.
+func (r *Registry[T]) Check(s Spec) error {
+	if _, ok := r.factories[key(s.Type, s.Version)]; ok {
+		return nil
+	}
+	var names, versions []string
+	for _, t := range r.Types() {
+		name, v, _ := strings.Cut(t, "/")
+		if strings.EqualFold(name, s.Type) {
+			versions = append(versions, v)
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	hint := "; known types: " + strings.Join(names, ", ")
+	switch likely := nearest.Name(s.Type, names); {
+	case len(versions) > 0:
+		return fmt.Errorf("component %s: type %s has no version %s; use %s", s.Name, s.Type, s.Version, strings.Join(versions, " or "))
+	case likely != "":
+		hint = fmt.Sprintf("; did you mean %s?", likely)
+	case len(names) == 0:
+		hint = ""
+	}
+	return fmt.Errorf("component %s: no driver for type %s%s", s.Name, s.Type, hint)
+}
+
+func key(typ, version string) string {
 	if version == "" {
 		version = "v1"
 	}
-	if f, ok := r.factories[strings.ToLower(s.Type+"/"+version)]; ok {
-		return f(l), nil
-	}
-	var zero T
-	var versions []string
-	for _, t := range r.Types() {
-		if name, v, _ := strings.Cut(t, "/"); strings.EqualFold(name, s.Type) {
-			versions = append(versions, v)
-		}
-	}
-	if len(versions) > 0 {
-		return zero, fmt.Errorf("component %s: type %s has no version %s; use %s", s.Name, s.Type, version, strings.Join(versions, " or "))
-	}
-	return zero, fmt.Errorf("component %s: no driver for type %s version %s%s", s.Name, s.Type, version, r.suggest(s.Type))
+	return strings.ToLower(typ + "/" + version)
 }
 
 // Types lists what is registered as "type/version", sorted.
@@ -123,23 +144,6 @@ func (r *Registry[T]) Types() []string {
 	}
 	sort.Strings(types)
 	return types
-}
-
-func (r *Registry[T]) suggest(typ string) string {
-	var names []string
-	for _, t := range r.Types() {
-		name, _, _ := strings.Cut(t, "/")
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	if len(names) == 0 {
-		return ""
-	}
-	if n := nearest.Name(typ, names); n != "" {
-		return fmt.Sprintf("; did you mean %s?", n)
-	}
-	return "; known types: " + strings.Join(names, ", ")
 }
 
 // Set is the instances of one kind, by component name. A component that is

@@ -35,7 +35,7 @@ func TestRegistry(t *testing.T) {
 	require.Equal(t, "pg2", d)
 
 	_, err = r.New(Spec{Name: "s", Type: "state.rediss", Version: "v1"}, nil)
-	require.EqualError(t, err, "component s: no driver for type state.rediss version v1; did you mean state.redis?")
+	require.EqualError(t, err, "component s: no driver for type state.rediss; did you mean state.redis?")
 	_, err = r.New(Spec{Name: "s", Type: "state.postgresql", Version: "v1"}, nil)
 	require.EqualError(t, err, "component s: type state.postgresql has no version v1; use v2")
 

@@ -55,6 +55,18 @@ type Instance struct {
 // Folder returns the registry's folder below a runtime folder such as ~/.dapr.
 func Folder(runtimeDir string) string { return filepath.Join(runtimeDir, "run") }
 
+// RuntimeDir is the folder .dapr in which everything of this machine's runtime
+// lives: below $DAPR_RUNTIME_PATH, else below the user's home folder. It is empty
+// when neither is known.
+func RuntimeDir(lookupEnv func(string) (string, bool)) string {
+	for _, name := range []string{"DAPR_RUNTIME_PATH", "HOME", "USERPROFILE"} {
+		if dir, _ := lookupEnv(name); dir != "" {
+			return filepath.Join(dir, ".dapr")
+		}
+	}
+	return ""
+}
+
 // Registration is the entry of the calling process.
 type Registration struct {
 	path string

@@ -1,0 +1,428 @@
+package sidecar
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/hyperdapr/dapr/pkg/nearest"
+	"github.com/hyperdapr/dapr/pkg/quantity"
+	"github.com/hyperdapr/dapr/pkg/telemetry"
+)
+
+// Modes of a sidecar.
+const (
+	ModeStandalone = "standalone"
+	ModeKubernetes = "kubernetes"
+)
+
+// LookupEnv reads one environment variable, as os.LookupEnv does.
+type LookupEnv func(name string) (string, bool)
+
+func (l LookupEnv) get(name string) string {
+	v, _ := l(name)
+	return v
+}
+
+// Options are what a sidecar's flags and environment say. ParseOptions fills
+// the defaults; the field comments give units and the meaning of zero.
+type Options struct {
+	AppID string
+	// Mode is ModeStandalone or ModeKubernetes.
+	Mode string
+	// Namespace is where the app lives; empty outside Kubernetes.
+	Namespace string
+
+	// AppPort is 0 when the app takes no calls.
+	AppPort           int
+	AppProtocol       string // http, https, h2c, grpc, grpcs
+	AppChannelAddress string
+	// AppMaxConcurrency is the number of calls to the app at one time; below 1
+	// means no limit.
+	AppMaxConcurrency int
+	AppAPIToken       string
+
+	HTTPPort          int
+	GRPCPort          int
+	ListenAddresses   []string
+	InternalPort      int // 0 picks a free one
+	InternalAddress   string
+	PublicPort        int // 0 means no public server
+	PublicAddress     string
+	MetricsPort       int
+	MetricsAddress    string
+	EnableMetrics     bool
+	EnableProfiling   bool
+	ProfilePort       int
+	UnixDomainSocket  string // folder; when set, the API listens there and not on ports
+	APIToken          string
+	AllowedOrigins    string
+	MaxBodySize       int64 // bytes; -1 means no limit
+	ReadBufferSize    int64 // bytes
+	DisableH2C        bool
+	EnableAPILogging  *bool // nil: the Configuration decides
+	ResourcesPaths    []string
+	ConfigPaths       []string
+	StrictComponents  bool
+	GracefulShutdown  time.Duration
+	BlockShutdown     time.Duration // 0 means not at all
+	AppHealthCheck    bool
+	AppHealthPath     string
+	AppHealthInterval time.Duration
+	AppHealthTimeout  time.Duration
+	// AppHealthThreshold is the number of failures in a row that make the app
+	// unhealthy.
+	AppHealthThreshold int
+
+	LogLevel  slog.Level
+	LogAsJSON bool
+
+	// Wait, Version and BuildInfo ask for one answer and the end.
+	Wait, Version, BuildInfo bool
+
+	// Warnings are what the user should know about the flags given: deprecated
+	// ones and ones whose feature is not built yet.
+	Warnings []string
+
+	metricsPortGiven bool
+}
+
+// notBuilt are the flags that are part of the contract and whose feature comes
+// later. Setting one is not an error: the same command line must start here.
+var notBuilt = []string{
+	"actors-disseminate-timeout", "actors-service", "app-binding-options-timeout",
+	"control-plane-address", "control-plane-namespace", "control-plane-trust-domain",
+	"disable-builtin-k8s-secret-store", "disable-init-endpoints", "enable-mtls",
+	"placement-host-address", "reminders-service", "scheduler-host-address",
+	"scheduler-job-streams", "sentry-address", "sentry-request-jwt-audiences",
+}
+
+// notBuiltEnv is the same for environment variables.
+var notBuiltEnv = []string{
+	"DAPR_TRUST_ANCHORS", "DAPR_SENTRY_TOKEN_FILE", "DAPR_CONTROLPLANE_NAMESPACE",
+	"DAPR_CONTROLPLANE_TRUST_DOMAIN", "DAPR_COMPONENTS_SOCKETS_FOLDER",
+	"DAPR_SCHEDULER_HOST_ADDRESS_DNS_A", "SENTRY_LOCAL_IDENTITY",
+	"DAPR_UNSAFE_SKIP_CONTAINER_UID_GID_CHECK",
+	"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+	"OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+	"OTEL_EXPORTER_OTLP_INSECURE", "OTEL_EXPORTER_OTLP_TRACES_INSECURE",
+	"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+	"OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
+}
+
+// UsageError is a command line that cannot be understood; the process ends with
+// exit code 2.
+type UsageError struct{ msg string }
+
+func (e *UsageError) Error() string { return e.msg }
+
+// port is a flag for a TCP port. Empty, 0 and -1 mean that none is given: that
+// is how the CLI's users write it.
+type port int
+
+func (p *port) String() string { return strconv.Itoa(int(*p)) }
+func (*port) Type() string     { return "port" }
+
+func (p *port) Set(s string) error {
+	if s == "" {
+		s = "0"
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < -1 || n > 65535 {
+		return errors.New("must be a port number from 1 to 65535")
+	}
+	*p = port(max(n, 0))
+	return nil
+}
+
+// size is a flag for a number of bytes, in Kubernetes' notation.
+type size int64
+
+func (s *size) String() string { return strconv.FormatInt(int64(*s), 10) }
+func (*size) Type() string     { return "size" }
+
+func (s *size) Set(v string) error {
+	n, err := quantity.Parse(v)
+	*s = size(n)
+	return err
+}
+
+// ParseOptions reads the command line and the environment. The error is one
+// line that names the flag, the value and the fix.
+func ParseOptions(args []string, env LookupEnv) (*Options, error) {
+	o := &Options{
+		Namespace:   env.get("NAMESPACE"),
+		APIToken:    env.get("DAPR_API_TOKEN"),
+		AppAPIToken: env.get("APP_API_TOKEN"),
+		DisableH2C:  truthy(env.get("DAPR_HTTP_DISABLE_H2C")),
+	}
+	httpPort, grpcPort, profilePort, metricsPort := port(3500), port(50001), port(7777), port(9090)
+	var appPort, internalPort, publicPort port
+	maxBody, readBuffer := size(4<<20), size(4<<10)
+	var (
+		componentsPath, logLevel, listenAddresses        string
+		appSSL                                           bool
+		maxRequestMB, readBufferKB                       int
+		graceSeconds, healthInterval, healthTimeoutMilli int
+		apiLogging, strict                               bool
+		blockShutdown                                    time.Duration
+		ignored                                          struct {
+			s  string
+			ss []string
+			b  bool
+			n  int
+			d  time.Duration
+		}
+	)
+
+	f := pflag.NewFlagSet("daprd", pflag.ContinueOnError)
+	f.SortFlags = true
+	f.StringVar(&o.AppID, "app-id", "", "unique id of the app (required)")
+	f.StringVar(&o.Mode, "mode", ModeStandalone, "standalone or kubernetes")
+	f.Var(&appPort, "app-port", "port the app listens on; none: the app takes no calls")
+	f.StringVar(&o.AppProtocol, "app-protocol", "http", "protocol of the app: grpc, grpcs, http, https, h2c")
+	f.StringVar(&o.AppChannelAddress, "app-channel-address", "127.0.0.1", "address the app listens on")
+	f.IntVar(&o.AppMaxConcurrency, "app-max-concurrency", -1, "calls to the app at one time; -1: no limit")
+	f.BoolVar(&appSSL, "app-ssl", false, "the app speaks TLS (deprecated: --app-protocol https or grpcs)")
+	f.Var(&httpPort, "dapr-http-port", "port of the HTTP API")
+	f.Var(&grpcPort, "dapr-grpc-port", "port of the gRPC API")
+	f.Var(&internalPort, "dapr-internal-grpc-port", "port for other sidecars; none: a free one")
+	f.StringVar(&o.InternalAddress, "dapr-internal-grpc-listen-address", "", "address for other sidecars; none: all")
+	f.Var(&publicPort, "dapr-public-port", "port for health and metadata without authentication; none: not served")
+	f.StringVar(&o.PublicAddress, "dapr-public-listen-address", "", "address of the public port; none: all")
+	f.StringVar(&listenAddresses, "dapr-listen-addresses", "", "addresses of the APIs, separated by commas; none: all")
+	f.Var(&profilePort, "profile-port", "port of the profiling server")
+	f.BoolVar(&o.EnableProfiling, "enable-profiling", false, "serve pprof on the profile port")
+	f.StringVar(&o.UnixDomainSocket, "unix-domain-socket", "", "folder for unix domain sockets in place of the API's ports")
+	f.StringSliceVar(&o.ResourcesPaths, "resources-path", nil, "folder of YAML resources; repeatable")
+	f.StringVar(&componentsPath, "components-path", "", "deprecated: --resources-path")
+	f.StringSliceVar(&o.ConfigPaths, "config", nil, "Configuration file; repeatable, later ones override")
+	f.BoolVar(&strict, "strict-components", false, "end when a component cannot be opened, rather than retry (default in Kubernetes)")
+	f.StringVar(&o.AllowedOrigins, "allowed-origins", "", "origins for CORS, separated by commas; *: all; none: CORS is off")
+	f.Var(&maxBody, "max-body-size", "largest request body, such as 4Mi")
+	f.Var(&readBuffer, "read-buffer-size", "largest request header, such as 4Ki")
+	f.IntVar(&maxRequestMB, "dapr-http-max-request-size", 4, "deprecated: --max-body-size (here in MB)")
+	f.IntVar(&readBufferKB, "dapr-http-read-buffer-size", 4, "deprecated: --read-buffer-size (here in KB)")
+	f.IntVar(&graceSeconds, "dapr-graceful-shutdown-seconds", 5, "seconds for a graceful end")
+	f.DurationVar(&blockShutdown, "dapr-block-shutdown-duration", 0, "keep serving this long after a signal, or until the app is unhealthy")
+	f.BoolVar(&apiLogging, "enable-api-logging", false, "log every API call; not given: the Configuration decides")
+	f.BoolVar(&o.AppHealthCheck, "enable-app-health-check", false, "probe the app and hold back calls while it is unhealthy")
+	f.StringVar(&o.AppHealthPath, "app-health-check-path", "/healthz", "path of the probe, for HTTP apps")
+	f.IntVar(&healthInterval, "app-health-probe-interval", 5, "seconds between probes")
+	f.IntVar(&healthTimeoutMilli, "app-health-probe-timeout", 500, "milliseconds a probe may take; less than the interval")
+	f.IntVar(&o.AppHealthThreshold, "app-health-threshold", 3, "failed probes in a row that make the app unhealthy")
+	f.StringVar(&logLevel, "log-level", "info", "debug, info, warn, error or fatal")
+	f.BoolVar(&o.LogAsJSON, "log-as-json", false, "write logs as JSON")
+	f.BoolVar(&o.EnableMetrics, "enable-metrics", true, "serve Prometheus metrics")
+	f.Var(&metricsPort, "metrics-port", "port of the metrics server")
+	f.StringVar(&o.MetricsAddress, "metrics-listen-address", "0.0.0.0", "address of the metrics server")
+	f.BoolVar(&o.Wait, "wait", false, "wait until the sidecar on the HTTP port can be called, then end")
+	f.BoolVar(&o.Version, "version", false, "print the version")
+	f.BoolVar(&o.BuildInfo, "build-info", false, "print the build")
+
+	// Parsed so that command lines carry over; see notBuilt.
+	f.DurationVar(&ignored.d, "actors-disseminate-timeout", 30*time.Second, "")
+	f.StringVar(&ignored.s, "actors-service", "", "")
+	f.DurationVar(&ignored.d, "app-binding-options-timeout", 3*time.Second, "")
+	f.StringVar(&ignored.s, "control-plane-address", "", "")
+	f.StringVar(&ignored.s, "control-plane-namespace", "default", "")
+	f.StringVar(&ignored.s, "control-plane-trust-domain", "localhost", "")
+	f.BoolVar(&ignored.b, "disable-builtin-k8s-secret-store", false, "")
+	f.StringSliceVar(&ignored.ss, "disable-init-endpoints", nil, "")
+	f.BoolVar(&ignored.b, "enable-mtls", false, "")
+	f.StringVar(&ignored.s, "placement-host-address", "", "")
+	f.StringVar(&ignored.s, "reminders-service", "", "")
+	f.StringSliceVar(&ignored.ss, "scheduler-host-address", nil, "")
+	f.IntVar(&ignored.n, "scheduler-job-streams", 3, "")
+	f.StringVar(&ignored.s, "sentry-address", "", "")
+	f.StringSliceVar(&ignored.ss, "sentry-request-jwt-audiences", nil, "")
+	for _, name := range notBuilt {
+		f.Lookup(name).Usage = "part of the protocol, not built yet"
+	}
+
+	if err := f.Parse(args); err != nil {
+		if errors.Is(err, pflag.ErrHelp) {
+			return nil, &helpRequest{usage: f.FlagUsages()}
+		}
+		return nil, usageError(f, err)
+	}
+	if rest := f.Args(); len(rest) > 0 {
+		return nil, &UsageError{fmt.Sprintf("unexpected argument %q: daprd takes flags only, such as --app-id %s", rest[0], rest[0])}
+	}
+	given := f.Changed
+
+	o.AppPort, o.HTTPPort, o.GRPCPort = int(appPort), int(httpPort), int(grpcPort)
+	o.InternalPort, o.PublicPort = int(internalPort), int(publicPort)
+	o.ProfilePort, o.MetricsPort, o.metricsPortGiven = int(profilePort), int(metricsPort), given("metrics-port")
+	o.MaxBodySize, o.ReadBufferSize = int64(maxBody), int64(readBuffer)
+	o.BlockShutdown = blockShutdown
+	o.GracefulShutdown = time.Duration(graceSeconds) * time.Second
+	if graceSeconds < 0 {
+		o.GracefulShutdown = 5 * time.Second
+	}
+	o.AppHealthInterval = time.Duration(healthInterval) * time.Second
+	o.AppHealthTimeout = time.Duration(healthTimeoutMilli) * time.Millisecond
+	o.ListenAddresses = splitList(listenAddresses)
+	if given("enable-api-logging") {
+		o.EnableAPILogging = &apiLogging
+	}
+	o.StrictComponents = strict
+	if !given("strict-components") {
+		o.StrictComponents = o.Mode == ModeKubernetes
+	}
+	o.deprecated(given, componentsPath, appSSL, maxRequestMB, readBufferKB)
+	for _, name := range notBuilt {
+		if given(name) && f.Lookup(name).Value.String() != f.Lookup(name).DefValue {
+			o.Warnings = append(o.Warnings, fmt.Sprintf("flag --%s is accepted, but what it configures is not built yet: it has no effect", name))
+		}
+	}
+	for _, name := range notBuiltEnv {
+		if env.get(name) != "" {
+			o.Warnings = append(o.Warnings, fmt.Sprintf("environment variable %s is accepted, but what it configures is not built yet: it has no effect", name))
+		}
+	}
+
+	var err error
+	if o.LogLevel, err = telemetry.ParseLevel(logLevel); err != nil {
+		return nil, &UsageError{"--log-level: " + err.Error()}
+	}
+	if o.Version || o.BuildInfo || o.Wait {
+		return o, nil
+	}
+	return o, o.validate()
+}
+
+func (o *Options) deprecated(given func(string) bool, componentsPath string, appSSL bool, maxRequestMB, readBufferKB int) {
+	warn := func(old, instead string) {
+		o.Warnings = append(o.Warnings, fmt.Sprintf("flag --%s is deprecated: use %s", old, instead))
+	}
+	if given("components-path") {
+		warn("components-path", "--resources-path")
+		if len(o.ResourcesPaths) == 0 && componentsPath != "" {
+			o.ResourcesPaths = []string{componentsPath}
+		}
+	}
+	if given("app-ssl") {
+		warn("app-ssl", "--app-protocol https or grpcs")
+		if appSSL && (o.AppProtocol == "http" || o.AppProtocol == "grpc") {
+			o.AppProtocol += "s"
+		}
+	}
+	if given("dapr-http-max-request-size") {
+		warn("dapr-http-max-request-size", "--max-body-size")
+		if !given("max-body-size") {
+			o.MaxBodySize = int64(maxRequestMB) << 20
+		}
+	}
+	if given("dapr-http-read-buffer-size") {
+		warn("dapr-http-read-buffer-size", "--read-buffer-size")
+		if !given("read-buffer-size") {
+			o.ReadBufferSize = int64(readBufferKB) << 10
+		}
+	}
+}
+
+// validate names the first flag that is wrong, its value and the fix.
+func (o *Options) validate() error {
+	fail := func(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
+	switch {
+	case o.AppID == "":
+		return fail("--app-id is missing: give the app an id, such as --app-id orders")
+	case strings.Contains(o.AppID, "."):
+		return fail("--app-id %q must not contain a dot: what follows one is read as the namespace; use a dash", o.AppID)
+	case strings.ContainsAny(o.AppID, "/\\|# ?"):
+		return fail("--app-id %q must not contain any of / \\ | # ? or a space: use letters, digits and dashes", o.AppID)
+	}
+	if o.Mode != ModeStandalone && o.Mode != ModeKubernetes {
+		return fail("--mode %q is not known: use standalone or kubernetes", o.Mode)
+	}
+	protocols := []string{"grpc", "grpcs", "http", "https", "h2c"}
+	o.AppProtocol = strings.ToLower(o.AppProtocol)
+	if !slices.Contains(protocols, o.AppProtocol) {
+		return fail("--app-protocol %q is not known: use %s", o.AppProtocol, strings.Join(protocols, ", "))
+	}
+	if o.MaxBodySize == 0 {
+		return fail("--max-body-size 0 would refuse every body: give a size such as 4Mi, or -1 for no limit")
+	}
+	if o.ReadBufferSize <= 0 {
+		return fail("--read-buffer-size %d must be above zero, such as 4Ki", o.ReadBufferSize)
+	}
+	if o.AppHealthCheck {
+		switch {
+		case o.AppPort == 0:
+			return fail("--enable-app-health-check needs --app-port: there is no app to probe")
+		case o.AppHealthInterval <= 0:
+			return fail("--app-health-probe-interval %d must be at least 1 second", int(o.AppHealthInterval/time.Second))
+		case o.AppHealthTimeout <= 0 || o.AppHealthTimeout >= o.AppHealthInterval:
+			return fail("--app-health-probe-timeout %d ms must be above zero and below the interval of %d ms", o.AppHealthTimeout.Milliseconds(), o.AppHealthInterval.Milliseconds())
+		case o.AppHealthThreshold < 1:
+			return fail("--app-health-threshold %d must be at least 1", o.AppHealthThreshold)
+		}
+	}
+	if o.UnixDomainSocket != "" {
+		return nil
+	}
+	ports := map[int]string{}
+	for _, p := range []struct {
+		flag string
+		port int
+	}{
+		{"app-port", o.AppPort}, {"dapr-http-port", o.HTTPPort}, {"dapr-grpc-port", o.GRPCPort},
+		{"dapr-internal-grpc-port", o.InternalPort}, {"dapr-public-port", o.PublicPort},
+	} {
+		if p.port == 0 {
+			continue
+		}
+		if other, taken := ports[p.port]; taken {
+			return fail("--%s and --%s are both %d: give each its own port", other, p.flag, p.port)
+		}
+		ports[p.port] = p.flag
+	}
+	return nil
+}
+
+func usageError(f *pflag.FlagSet, err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		var names []string
+		f.VisitAll(func(fl *pflag.Flag) { names = append(names, fl.Name) })
+		name := unknown.GetSpecifiedName()
+		if n := nearest.Name(name, names); n != "" {
+			return &UsageError{fmt.Sprintf("unknown flag --%s; did you mean --%s?", name, n)}
+		}
+		return &UsageError{fmt.Sprintf("unknown flag --%s; run daprd --help for the flags", strings.TrimLeft(name, "-"))}
+	}
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		return &UsageError{fmt.Sprintf("--%s %q: %v", invalid.GetFlag().Name, invalid.GetValue(), errors.Unwrap(invalid))}
+	}
+	return &UsageError{err.Error()}
+}
+
+type helpRequest struct{ usage string }
+
+func (*helpRequest) Error() string { return "help requested" }
+
+func splitList(s string) []string {
+	var out []string
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+func truthy(s string) bool {
+	switch strings.ToLower(s) {
+	case "1", "true", "t", "yes", "y", "on":
+		return true
+	}
+	return false
+}

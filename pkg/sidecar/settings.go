@@ -1,0 +1,135 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/hyperdapr/dapr/pkg/component"
+	"github.com/hyperdapr/dapr/pkg/resource"
+)
+
+// settings are what the resources say, read anew at every reload.
+type settings struct {
+	config     *resource.Configuration
+	components []*resource.Component
+	endpoints  []*resource.HTTPEndpoint
+}
+
+// load reads the Configuration and the resources. A mistake in any of them is
+// an error, with every other mistake beside it: nothing is started, or on a
+// reload replaced, by half.
+func (s *Sidecar) load() (*settings, error) {
+	config, configErr := resource.LoadConfiguration(s.o.ConfigPaths...)
+	all, resourceErr := resource.LoadFolders(s.o.ResourcesPaths, resource.Filter{AppID: s.o.AppID, Namespace: s.o.Namespace})
+	errs := []error{configErr, resourceErr}
+	if configErr != nil {
+		config = resource.NewConfiguration() // to find what else is wrong
+	}
+	errs = append(errs, checkAccessControl(config))
+	set := &settings{config: config, endpoints: resource.Select[*resource.HTTPEndpoint](all)}
+	s.warnNotBuilt(config, all)
+
+	for _, c := range resource.Select[*resource.Component](all) {
+		switch known, err := s.knows(c); {
+		case err != nil && !c.Spec.IgnoreErrors:
+			errs = append(errs, err)
+		case err != nil:
+			s.log.Warn(err.Error() + "; ignored, because spec.ignoreErrors is set")
+		case config.Denies(c.Spec.Type, versionOf(c)):
+			s.log.Warn(fmt.Sprintf("component %s is left out: the Configuration's spec.components.deny names its type %s", c.Name(), c.Spec.Type))
+		case known:
+			set.components = append(set.components, c)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return set, nil
+}
+
+// knows tells whether a building block here owns the component. A type that no
+// driver has is an error; one that belongs to a block that is not built yet is a
+// warning, so that the same folder of resources works.
+func (s *Sidecar) knows(c *resource.Component) (bool, error) {
+	drivers, built := kinds[category(c)]
+	if !built {
+		s.log.Warn(fmt.Sprintf("component %s (%s) is left out: the building block %q is not built yet", c.Name(), c.Spec.Type, category(c)))
+		return false, nil
+	}
+	if err := drivers.Check(component.Spec{Name: c.Name(), Type: c.Spec.Type, Version: versionOf(c)}); err != nil {
+		return false, fmt.Errorf("%s: %w", c.Source, err)
+	}
+	return true, nil
+}
+
+// warnNotBuilt names, once each, the parts of the resources that have no effect
+// in this release.
+func (s *Sidecar) warnNotBuilt(config *resource.Configuration, all []resource.Resource) {
+	names := map[string][]string{}
+	for _, r := range all {
+		switch h := r.Head(); h.Kind {
+		case resource.KindComponent, resource.KindConfiguration, resource.KindHTTPEndpoint:
+		default:
+			names[h.Kind] = append(names[h.Kind], h.Name())
+		}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(names)) {
+		s.log.Warn(fmt.Sprintf("resources of kind %s have no effect yet: %s", kind, strings.Join(names[kind], ", ")))
+	}
+	for _, section := range notBuiltSections(config) {
+		s.log.Warn(fmt.Sprintf("Configuration: %s has no effect yet", section))
+	}
+}
+
+// env is what references inside resources can refer to.
+func (s *Sidecar) env(secrets func(context.Context, string, string) (map[string]string, error)) resource.Env {
+	return resource.Env{
+		AppID: s.o.AppID, Namespace: s.o.Namespace, PodName: s.lookupEnv.get("POD_NAME"),
+		LookupEnv: s.lookupEnv, EnvKeys: strings.Fields(s.lookupEnv.get("DAPR_ENV_KEYS")), Secret: secrets,
+	}
+}
+
+// notBuiltSections are the sections of the Configuration that are set and have
+// no effect in this release.
+func notBuiltSections(c *resource.Configuration) []string {
+	spec := c.Spec
+	var sections []string
+	for _, s := range []struct {
+		name string
+		set  bool
+	}{
+		{"spec.httpPipeline", len(spec.HTTPPipeline.Handlers) > 0},
+		{"spec.appHttpPipeline", len(spec.AppHTTPPipeline.Handlers) > 0},
+		{"spec.tracing", spec.Tracing.Stdout || spec.Tracing.Zipkin.EndpointAddress != "" || spec.Tracing.Otel.EndpointAddress != ""},
+		{"spec.metrics.rules", len(c.Metrics().Rules) > 0},
+		{"spec.mtls", spec.MTLS.SentryAddress != "" || len(spec.MTLS.TokenValidators) > 0},
+		{"spec.workflow", !reflect.ValueOf(spec.Workflow).IsZero()},
+	} {
+		if s.set {
+			sections = append(sections, s.name)
+		}
+	}
+	return sections
+}
+
+// checkAccessControl refuses a Configuration that denies callers: that is not
+// built yet, and to start without it would let in whom it keeps out.
+func checkAccessControl(c *resource.Configuration) error {
+	rules := c.Spec.AccessControl
+	denies := strings.EqualFold(rules.DefaultAction, "deny")
+	for _, p := range rules.Policies {
+		denies = denies || strings.EqualFold(p.DefaultAction, "deny")
+		for _, o := range p.Operations {
+			denies = denies || strings.EqualFold(o.Action, "deny")
+		}
+	}
+	if !denies {
+		return nil
+	}
+	return fmt.Errorf("Configuration %s: spec.accessControl denies callers, which is not built yet: take the section out, or keep the app off this machine", c.Name()) //nolint:staticcheck // the kind's name
+}

@@ -1,0 +1,217 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hyperdapr/dapr/pkg/freeport"
+	"github.com/hyperdapr/dapr/pkg/instances"
+	"github.com/hyperdapr/dapr/pkg/signals"
+	"github.com/hyperdapr/dapr/pkg/telemetry"
+	build "github.com/hyperdapr/dapr/pkg/version"
+)
+
+// scopeRuntime is the log scope of the process as a whole.
+const scopeRuntime = "dapr.runtime"
+
+// Sidecar is one sidecar: what its flags say, and what it holds for its whole
+// life. What it reads from resources belongs to a generation, which a reload
+// replaces.
+type Sidecar struct {
+	o         *Options
+	lookupEnv LookupEnv
+	base      *slog.Logger // without a scope
+	log       *slog.Logger
+	started   time.Time
+	listeners *listeners
+
+	// registration is the entry in the machine's registry; nil when there is
+	// none.
+	registration *instances.Registration
+
+	mu       sync.Mutex
+	extended map[string]string // extended metadata, kept across reloads
+}
+
+// New binds the ports and announces the sidecar on this machine. Close it.
+func New(o *Options, env LookupEnv, log *slog.Logger) (*Sidecar, error) {
+	inherited, err := freeport.Adopt(env.get(freeport.Env))
+	if err != nil {
+		return nil, err
+	}
+	defer inherited.Close()
+	l, err := bind(o, inherited)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sidecar{
+		o: o, lookupEnv: env, base: log, log: telemetry.Scope(log, scopeRuntime), started: time.Now(),
+		listeners: l, extended: make(map[string]string),
+	}
+	s.register()
+	return s, nil
+}
+
+// register makes the entry in the machine's registry. Without one the sidecar
+// works, but other apps here do not find it.
+func (s *Sidecar) register() {
+	if s.o.Mode != ModeStandalone {
+		return
+	}
+	dir := instances.RuntimeDir(s.lookupEnv)
+	if dir == "" {
+		s.log.Warn("no home folder is known, so other apps on this machine cannot find this one: set HOME or DAPR_RUNTIME_PATH")
+		return
+	}
+	r, err := instances.Register(instances.Folder(dir), instances.Instance{
+		AppID: s.o.AppID, Namespace: s.o.Namespace, PID: os.Getpid(), Started: s.started,
+		Address:  s.internalAddress(),
+		HTTPPort: portOf(s.listeners.http...), GRPCPort: portOf(s.listeners.grpc...),
+		MetricsPort: portOf(s.listeners.metrics), AppPort: s.o.AppPort, SocketDir: s.o.UnixDomainSocket,
+		MetricsEnabled: s.o.EnableMetrics, MaxBodySize: s.o.MaxBodySize, ReadBufferSize: s.o.ReadBufferSize,
+	})
+	if err != nil {
+		s.log.Warn("other apps on this machine cannot find this one: " + err.Error())
+		return
+	}
+	s.registration = r
+}
+
+// internalAddress is where other sidecars on this machine reach this one.
+func (s *Sidecar) internalAddress() string {
+	host := s.o.InternalAddress
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, strconv.Itoa(portOf(s.listeners.internal)))
+}
+
+// hostAddress is where other machines reach this one: what the environment says,
+// else the address of the way out, else the loopback one.
+func (s *Sidecar) hostAddress() string {
+	if ip := s.lookupEnv.get("DAPR_HOST_IP"); ip != "" {
+		return ip
+	}
+	// Connecting a UDP socket sends nothing; it only picks a source address.
+	conn, err := net.Dial("udp", "192.0.2.1:9") // reserved for documentation: RFC 5737
+	if err != nil {
+		return "127.0.0.1"
+	}
+	defer conn.Close()
+	return conn.LocalAddr().(*net.UDPAddr).IP.String()
+}
+
+// Close gives the ports free and takes the entry out of the registry.
+func (s *Sidecar) Close() error {
+	err := s.listeners.close()
+	if s.registration != nil {
+		err = errors.Join(err, s.registration.Close())
+	}
+	return err
+}
+
+// setExtended keeps one key of the extended metadata.
+func (s *Sidecar) setExtended(key, value string) error {
+	s.mu.Lock()
+	s.extended[key] = value
+	s.mu.Unlock()
+	if s.registration == nil {
+		return nil
+	}
+	return s.registration.SetExtended(key, value)
+}
+
+// Run serves until the context ends, then ends gracefully. A value on reload
+// makes it read its Configuration and resources anew; when they have a mistake
+// it says so and goes on with the old ones. Nil is a clean end.
+func (s *Sidecar) Run(ctx context.Context, reload <-chan struct{}) error {
+	s.log.Info(fmt.Sprintf("Starting Dapr Runtime -- version %s -- commit %s", build.Version(), build.Commit()),
+		"go", runtime.Version())
+	s.log.Info(s.o.Mode + " mode configured")
+	s.log.Info("app id: " + s.o.AppID)
+	for _, w := range s.o.Warnings {
+		s.log.Warn(w)
+	}
+
+	set, err := s.load()
+	if err != nil {
+		return err
+	}
+	began := s.started
+	for {
+		next, err := s.runGeneration(ctx, set, began, reload)
+		if err != nil || next == nil {
+			s.log.Info("Dapr runtime stopped")
+			return err
+		}
+		s.log.Info("Dapr is reloading its configuration and resources")
+		set, began = next, time.Now()
+	}
+}
+
+// runGeneration serves one reading of the resources. It returns the next one
+// when a reload asks for it, and nil settings at the end.
+func (s *Sidecar) runGeneration(ctx context.Context, set *settings, began time.Time, reload <-chan struct{}) (*settings, error) {
+	genCtx, end := context.WithCancel(ctx)
+	defer end()
+	s.mu.Lock()
+	extended := maps.Clone(s.extended)
+	s.mu.Unlock()
+	g, err := s.newGeneration(set, began, extended, end)
+	if err != nil {
+		return nil, err
+	}
+	done := make(chan error, 1)
+	go func() { done <- g.run(genCtx) }()
+	for {
+		select {
+		case err := <-done:
+			return nil, err
+		case <-reload:
+			next, err := s.load()
+			if err != nil {
+				s.log.Error("reload refused; the old configuration stays: " + err.Error())
+				continue
+			}
+			g.reloading.Store(true)
+			end()
+			if err := <-done; err != nil {
+				return nil, err
+			}
+			if ctx.Err() != nil {
+				return nil, nil
+			}
+			return next, nil
+		}
+	}
+}
+
+// run runs one sidecar until a signal: the first ends it gracefully, a second
+// one at once.
+func run(sig signals.Signals, o *Options, env LookupEnv, log *slog.Logger) error {
+	s, err := New(o, env, log)
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- errors.Join(s.Run(sig.Stop, sig.Reload), s.Close()) }()
+	select {
+	case err := <-done:
+		return err
+	case <-sig.Forced.Done():
+		err := context.Cause(sig.Forced)
+		if !errors.Is(err, signals.ErrForced) {
+			return <-done
+		}
+		return errors.Join(err, s.Close())
+	}
+}
