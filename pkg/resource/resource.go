@@ -36,7 +36,8 @@ type Resource interface {
 
 // Header is what every kind has.
 type Header struct {
-	// APIVersion is "dapr.io/" and the version as written in the document.
+	// APIVersion is "dapr.io/" and the version whose form the resource has; older
+	// documents are brought to the newest.
 	APIVersion string   `json:"apiVersion"`
 	Kind       string   `json:"kind"`
 	Metadata   Metadata `json:"metadata"`

@@ -61,7 +61,9 @@ func (s *subscriptionV1) validate(d *decoder) { s.current().validate(d) }
 
 // current is the subscription in today's form.
 func (s *subscriptionV1) current() *Subscription {
-	return &Subscription{Header: s.Header, Spec: SubscriptionSpec{
+	header := s.Header
+	header.APIVersion = Group + "/v2alpha1"
+	return &Subscription{Header: header, Spec: SubscriptionSpec{
 		PubsubName:      s.Spec.PubsubName,
 		Topic:           s.Spec.Topic,
 		Routes:          Routes{Default: s.Spec.Route},
