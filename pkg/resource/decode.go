@@ -32,8 +32,8 @@ func decode(file string, n *yaml.Node, r Resource) []*Error {
 	d := &decoder{source: Source{File: file, Line: n.Line}, root: v.Type(), lines: make(map[string]int)}
 	// This pass refuses what would hurt the walk below: aliases that contain
 	// themselves or multiply, and keys that are there twice.
-	var any any
-	if err := n.Decode(&any); err != nil {
+	var tree any
+	if err := n.Decode(&tree); err != nil {
 		return yamlErrors(file, err)
 	}
 	d.value(n, v, "")
