@@ -1,0 +1,11 @@
+package stores
+
+import (
+	"testing"
+
+	"github.com/hyperdapr/dapr/pkg/state/statetest"
+)
+
+func TestInMemory(t *testing.T) {
+	statetest.Run(t, spec("state.in-memory", "v1", nil))
+}
