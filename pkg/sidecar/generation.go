@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/pprof"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -263,7 +265,7 @@ func (g *generation) serve(ctx context.Context, start func(func() error)) {
 	}
 	if l.metrics != nil {
 		start(func() error { return servePlain(ctx, l.metrics, g.metrics.Handler()) })
-		runtimeLog.Info(fmt.Sprintf("metrics server started on %s/", l.metrics.Addr()))
+		runtimeLog.Info(fmt.Sprintf("metrics server started on %s/", net.JoinHostPort(g.s.o.MetricsAddress, strconv.Itoa(portOf(l.metrics)))))
 	}
 	if l.profile != nil {
 		start(func() error { return servePlain(ctx, l.profile, profiles()) })
