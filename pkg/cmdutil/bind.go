@@ -74,7 +74,7 @@ func bindEnv(cmd *cobra.Command, env Env) error {
 			return nil
 		}
 		if err := cmd.Flags().Set(f.Name, value); err != nil {
-			return FlagErrorf("environment variable %s: %w", name, err)
+			return FlagErrorf("environment variable %s: %w", name, ValueError(err))
 		}
 		return nil
 	})
@@ -91,7 +91,7 @@ func bindConfig(cmd *cobra.Command, config *viper.Viper, path string) error {
 				continue
 			}
 			if err := setFlag(cmd.Flags(), f, value); err != nil {
-				return FlagErrorf("%s: %s: %w", path, key, err)
+				return FlagErrorf("%s: %s: %w", path, key, ValueError(err))
 			}
 			return nil
 		}

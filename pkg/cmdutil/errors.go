@@ -3,6 +3,8 @@ package cmdutil
 import (
 	"errors"
 	"fmt"
+
+	"github.com/spf13/pflag"
 )
 
 // ErrSilent ends a command with exit code 1 when it has already said why.
@@ -36,3 +38,22 @@ func FlagErrorf(format string, args ...any) error {
 func (e *FlagError) Error() string { return e.err.Error() }
 
 func (e *FlagError) Unwrap() error { return e.err }
+
+// ValueError says of a flag's wrong value what is right, where the flag's type
+// tells. It returns other errors as they are.
+func ValueError(err error) error {
+	wrong := (*pflag.InvalidValueError)(nil)
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	right, ok := map[string]string{
+		"bool":     "must be true or false",
+		"int":      "must be a whole number",
+		"int64":    "must be a whole number",
+		"duration": "must be a duration such as 500ms, 5s or 1m",
+	}[wrong.GetFlag().Value.Type()]
+	if !ok {
+		right = wrong.Unwrap().Error()
+	}
+	return fmt.Errorf("invalid value %q for --%s: %s", wrong.GetValue(), wrong.GetFlag().Name, right)
+}

@@ -24,6 +24,14 @@ import (
 	"github.com/hyperdapr/dapr/pkg/filelock"
 )
 
+const (
+	configFile     = "config.yaml"
+	statestoreFile = "components/statestore.yaml"
+)
+
+// defaults are the files of embed.Selfhosted, named as in the inventory.
+var defaults = []string{configFile, statestoreFile}
+
 // Outcome is what Init found to do.
 type Outcome string
 
@@ -59,9 +67,9 @@ type InitOptions struct {
 // which follow the CLI's version. When a step fails, those before it are
 // undone, and the runtime is as it was.
 func Init(ctx context.Context, l Layout, s Source, opts InitOptions) (*InitReport, error) {
-	templates := []string{"config.yaml"}
-	if !opts.Slim {
-		templates = append(templates, "components/statestore.yaml")
+	templates := defaults
+	if opts.Slim {
+		templates = []string{configFile}
 	}
 	return install(ctx, l, s, templates)
 }

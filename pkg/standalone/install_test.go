@@ -382,6 +382,17 @@ func TestRemoval(t *testing.T) {
 			},
 			all: true,
 		},
+		"with all, takes the defaults whoever made them": {
+			between: func(t *testing.T, l Layout) {
+				t.Helper()
+				write(t, l.Config(), "mine")
+				plan, err := PlanRemoval(l, false)
+				require.NoError(t, err)
+				require.NoError(t, plan.Do())
+				require.FileExists(t, l.Config())
+			},
+			all: true,
+		},
 		"with all, keeps what is foreign": {
 			between: func(t *testing.T, l Layout) {
 				t.Helper()

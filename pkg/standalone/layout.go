@@ -38,7 +38,7 @@ func (l Layout) program(name string) string { return filepath.Join(l.Bin(), exec
 func (l Layout) Components() string { return filepath.Join(l.Root, "components") }
 
 // Config is the Configuration every app gets that names none.
-func (l Layout) Config() string { return filepath.Join(l.Root, "config.yaml") }
+func (l Layout) Config() string { return l.absolute(configFile) }
 
 // Instances is the registry of the sidecars that run now.
 func (l Layout) Instances() string { return instances.Folder(l.Root) }

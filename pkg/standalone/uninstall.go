@@ -114,12 +114,14 @@ func (p *planner) decide(path string, e fs.DirEntry) (why string, take bool) {
 	case e.IsDir():
 		return "", false
 	}
-	made, ok := p.inventory.find(l.relative(path))
-	if !ok {
+	rel := l.relative(path)
+	isDefault := slices.Contains(defaults, rel)
+	made, ok := p.inventory.find(rel)
+	switch {
+	case !ok && !isDefault:
 		return "it was not made by dapr init", false
-	}
-	if !p.all && filepath.Dir(path) != l.Bin() && isChanged(path, made) {
-		return "it was changed since dapr init; --all removes it", false
+	case isDefault && !p.all && (!ok || isChanged(path, made)):
+		return "it is not as dapr init made it; --all removes it", false
 	}
 	return "", true
 }

@@ -20,7 +20,12 @@ upgraded.`,
   dapr completion zsh > "${fpath[1]}/_dapr"
   dapr completion fish > ~/.config/fish/completions/dapr.fish
   dapr completion powershell | Out-String | Invoke-Expression`,
-		Args: cmdutil.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return cmdutil.FlagErrorf("no script for %q: the shells are bash, zsh, fish and powershell", args[0])
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	out := f.IOStreams.Out

@@ -122,7 +122,7 @@ func bind(cmd *cobra.Command, f *cmdutil.Factory) error {
 func flagError(cmd *cobra.Command, err error) error {
 	unknown := (*pflag.NotExistError)(nil)
 	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {
-		return cmdutil.FlagErrorf("%w", err)
+		return cmdutil.FlagErrorf("%w", cmdutil.ValueError(err))
 	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -180,7 +180,10 @@ func Main(ctx context.Context, args, env []string, streams *iostreams.IOStreams,
 
 // run runs one command line.
 func run(ctx context.Context, f *cmdutil.Factory, args []string) int {
-	cmd := NewCmdRoot(f)
+	return execute(ctx, f, NewCmdRoot(f), args)
+}
+
+func execute(ctx context.Context, f *cmdutil.Factory, cmd *cobra.Command, args []string) int {
 	cmd.SetArgs(args)
 	started := false
 	noteStart(cmd, &started)

@@ -83,10 +83,10 @@ func statusRun(ctx context.Context, opts *statusOptions) error {
 		return cmdutil.WriteYAML(opts.streams.Out, s)
 	default:
 		return cmdutil.Table{
-			Headers: []string{"RUNTIME_VERSION", "CLI_VERSION", "FOLDER", "STATE", "APPS", "APP_IDS"},
+			Headers: []string{"RUNTIME_VERSION", "CLI_VERSION", "STATE", "APPS", "APP_IDS", "FOLDER"},
 			Rows: [][]string{{
-				s.RuntimeVersion, s.CLIVersion, s.Folder,
-				size(s.StateBytes), strconv.Itoa(len(s.Apps)), strings.Join(s.Apps, ","),
+				s.RuntimeVersion, s.CLIVersion, size(s.StateBytes),
+				strconv.Itoa(len(s.Apps)), strings.Join(s.Apps, ","), s.Folder,
 			}},
 		}.Write(opts.streams.Out)
 	}
