@@ -3,7 +3,9 @@ package filelock
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,7 +16,8 @@ func TestOneAtATimeAndNothingStays(t *testing.T) {
 	path := filepath.Join(dir, "made", "x.lock")
 	var (
 		group sync.WaitGroup
-		held  int // guarded by the lock alone: the race detector watches
+		held  atomic.Int32
+		turns atomic.Int32
 	)
 	for range 20 {
 		group.Go(func() {
@@ -23,14 +26,19 @@ func TestOneAtATimeAndNothingStays(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			held++
+			if n := held.Add(1); n != 1 {
+				t.Errorf("%d hold the lock at once", n)
+			}
+			runtime.Gosched()
+			turns.Add(1)
+			held.Add(-1)
 			if err := release(); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	group.Wait()
-	require.Equal(t, 20, held)
+	require.EqualValues(t, 20, turns.Load())
 	entries, err := os.ReadDir(filepath.Dir(path))
 	require.NoError(t, err)
 	require.Empty(t, entries)
