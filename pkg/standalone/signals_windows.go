@@ -1,0 +1,19 @@
+package standalone
+
+import (
+	"io"
+	"os"
+
+	"golang.org/x/sys/windows"
+)
+
+// askedCode is the exit code of a program that did nothing but obey when it was
+// asked to end.
+const askedCode = int(windows.STATUS_CONTROL_C_EXIT)
+
+func exitCode(state *os.ProcessState) int { return state.ExitCode() }
+
+func signalNumber(os.Signal) int { return 2 }
+
+// forwardTerminal copies what is typed until the terminal's or the app's end.
+func forwardTerminal(to io.Writer, terminal *os.File) { _, _ = io.Copy(to, terminal) }
