@@ -31,6 +31,22 @@ type endpoint struct {
 	transport *http.Transport
 }
 
+// SetEndpoint adds or replaces an endpoint. An error says what is wrong with it.
+func (b *Block) SetEndpoint(e Endpoint) error {
+	endpoint, err := newEndpoint(e)
+	if err != nil {
+		return err
+	}
+	if old, replaced := b.endpoints.Put(e.Name, endpoint); replaced {
+		old.transport.CloseIdleConnections()
+	}
+	return nil
+}
+
+// PendEndpoint records that an endpoint is declared but cannot be called yet,
+// and why.
+func (b *Block) PendEndpoint(name string, reason error) { b.endpoints.Pend(name, reason) }
+
 func newEndpoint(e Endpoint) (*endpoint, error) {
 	base, err := url.Parse(e.BaseURL)
 	if err != nil || !isURL(e.BaseURL) || base.Host == "" {

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/hyperdapr/dapr/pkg/app"
+	"github.com/hyperdapr/dapr/pkg/component"
 	"github.com/hyperdapr/dapr/pkg/nameresolution"
 	"github.com/hyperdapr/dapr/pkg/peer"
 	"github.com/hyperdapr/dapr/pkg/resiliency"
@@ -56,7 +57,7 @@ type Options struct {
 type Block struct {
 	o         Options
 	peers     *peer.Client
-	endpoints map[string]*endpoint
+	endpoints component.Set[*endpoint]
 	urls      *http.Transport // for targets that are URLs
 	retry     resiliency.Policy
 	metrics   *metrics
@@ -74,13 +75,12 @@ func New(o Options) (*Block, error) {
 		o.MaxBodySize = 4 << 20
 	}
 	b := &Block{
-		o:         o,
-		peers:     peer.NewClient(peer.ClientOptions{Credentials: o.Credentials, MaxBodySize: o.MaxBodySize}),
-		endpoints: make(map[string]*endpoint, len(o.Endpoints)),
-		urls:      newTransport(nil),
-		retry:     resiliency.ServiceRetries(),
-		metrics:   newMetrics(o.Metrics),
-		caller:    []string{o.AppID},
+		o:       o,
+		peers:   peer.NewClient(peer.ClientOptions{Credentials: o.Credentials, MaxBodySize: o.MaxBodySize}),
+		urls:    newTransport(nil),
+		retry:   resiliency.ServiceRetries(),
+		metrics: newMetrics(o.Metrics),
+		caller:  []string{o.AppID},
 	}
 	if o.Retry != nil {
 		b.retry = *o.Retry
@@ -95,11 +95,9 @@ func New(o Options) (*Block, error) {
 		b.forwarded = []string{fmt.Sprintf("for=%[1]s;by=%[1]s;host=%[2]s", o.HostAddress, host)}
 	}
 	for _, e := range o.Endpoints {
-		endpoint, err := newEndpoint(e)
-		if err != nil {
+		if err := b.SetEndpoint(e); err != nil {
 			return nil, err
 		}
-		b.endpoints[e.Name] = endpoint
 	}
 	return b, nil
 }
@@ -107,8 +105,10 @@ func New(o Options) (*Block, error) {
 // Close ends all connections and closes the resolver.
 func (b *Block) Close() error {
 	b.urls.CloseIdleConnections()
-	for _, e := range b.endpoints {
-		e.transport.CloseIdleConnections()
+	for _, name := range b.endpoints.Names() {
+		if e, open := b.endpoints.Delete(name); open {
+			e.transport.CloseIdleConnections()
+		}
 	}
 	err := b.peers.Close()
 	if b.o.Resolver != nil {
@@ -134,8 +134,11 @@ func (b *Block) invoke(ctx context.Context, target string, req *app.Request) (*a
 	if req.Path, err = normalize(req.Path); err != nil {
 		return nil, err
 	}
-	if e, ok := b.endpoints[target]; ok {
+	if e, ok := b.endpoints.Get(target); ok {
 		return e.invoke(ctx, req)
+	}
+	if reason := b.endpoints.Pending(target); reason != nil {
+		return nil, fmt.Errorf("the HTTP endpoint is declared but not ready: %w", reason)
 	}
 	if isURL(target) {
 		return b.invokeURL(ctx, target, req)

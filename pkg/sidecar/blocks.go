@@ -2,9 +2,6 @@ package sidecar
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"fmt"
 
 	contrib "github.com/dapr/components-contrib/nameresolution"
 	runtimev1 "github.com/dapr/dapr/pkg/proto/runtime/v1"
@@ -15,7 +12,6 @@ import (
 	"github.com/hyperdapr/dapr/pkg/instances"
 	"github.com/hyperdapr/dapr/pkg/invoke"
 	"github.com/hyperdapr/dapr/pkg/nameresolution"
-	"github.com/hyperdapr/dapr/pkg/resource"
 	"github.com/hyperdapr/dapr/pkg/secret"
 	"github.com/hyperdapr/dapr/pkg/state"
 )
@@ -88,38 +84,6 @@ func (b blocks) routes() []httpapi.Route {
 		routes = append(routes, block.Routes()...)
 	}
 	return routes
-}
-
-// endpoint makes what the invocation block needs out of a resolved resource.
-func endpoint(r resource.Endpoint) (invoke.Endpoint, error) {
-	e := invoke.Endpoint{Name: r.Name, BaseURL: r.BaseURL, Headers: map[string]string{}}
-	for name := range r.Header {
-		e.Headers[name] = r.Header.Get(name)
-	}
-	if r.RootCA == "" && r.Certificate == "" && r.PrivateKey == "" && r.Renegotiation == "" {
-		return e, nil
-	}
-	e.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	switch r.Renegotiation {
-	case "OnceAsClient":
-		e.TLS.Renegotiation = tls.RenegotiateOnceAsClient
-	case "FreelyAsClient":
-		e.TLS.Renegotiation = tls.RenegotiateFreelyAsClient
-	}
-	if r.RootCA != "" {
-		e.TLS.RootCAs = x509.NewCertPool()
-		if !e.TLS.RootCAs.AppendCertsFromPEM([]byte(r.RootCA)) {
-			return e, fmt.Errorf("HTTP endpoint %s: clientTLS.rootCA holds no PEM certificate", r.Name)
-		}
-	}
-	if r.Certificate != "" || r.PrivateKey != "" {
-		pair, err := tls.X509KeyPair([]byte(r.Certificate), []byte(r.PrivateKey))
-		if err != nil {
-			return e, fmt.Errorf("HTTP endpoint %s: clientTLS.certificate and clientTLS.privateKey: %w", r.Name, err)
-		}
-		e.TLS.Certificates = []tls.Certificate{pair}
-	}
-	return e, nil
 }
 
 // rpc is the gRPC face: each block's methods, and Unimplemented for the rest.

@@ -210,6 +210,7 @@ func (g *generation) run(ctx context.Context) error {
 	case <-time.After(firstAttempts):
 	case <-ctx.Done():
 	}
+	start(func() error { return g.openEndpoints(componentsCtx) })
 	g.serve(serveCtx, start)
 	start(func() error { return g.watchApp(serveCtx) })
 	start(func() error { return g.announceReady(serveCtx) })

@@ -230,6 +230,48 @@ auth:
 	require.Contains(t, body, "vault")
 }
 
+func TestEndpointsTakeTheirHeadersFromSecrets(t *testing.T) {
+	outside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.URL.Path, " ", r.Header.Get("x-key"))
+	}))
+	defer outside.Close()
+	r := startSidecar(t, t.TempDir(), map[string]string{"e.yaml": `
+apiVersion: dapr.io/v1alpha1
+kind: HTTPEndpoint
+metadata:
+  name: outside
+spec:
+  baseUrl: ` + outside.URL + `
+  headers:
+  - name: X-Key
+    secretKeyRef: {name: KEY}
+auth:
+  secretStore: vault
+---
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata:
+  name: vault
+spec:
+  type: secretstores.local.file
+  version: v1
+  metadata:
+  - name: secretsFile
+    value: ` + secretsFile(t, `{"KEY": "opens"}`) + `
+`}, "--app-id", "a")
+	r.waitReady("/v1.0/healthz")
+	code, body := r.call("GET", "/v1.0/invoke/outside/method/a/b", "")
+	require.Equal(t, http.StatusOK, code, body)
+	require.Equal(t, "/a/b opens", body)
+}
+
+func secretsFile(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "secrets.json")
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+	return path
+}
+
 func TestShutdownOverTheAPI(t *testing.T) {
 	r := startSidecar(t, t.TempDir(), nil, "--app-id", "a")
 	r.waitReady("/v1.0/healthz")
