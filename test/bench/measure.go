@@ -165,12 +165,12 @@ func (b *bench) component(typ string, metadata map[string]string) (folder string
 		return "", err
 	}
 	var y strings.Builder
-	fmt.Fprintf(&y, "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: statestore}\nspec:\n  type: %s\n  version: v1\n  metadata:\n", typ)
+	fmt.Fprintf(&y, "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: statestore}\nspec:\n  type: %s\n  version: v1\n", typ)
+	if len(metadata) > 0 {
+		y.WriteString("  metadata:\n")
+	}
 	for name, v := range metadata {
 		fmt.Fprintf(&y, "  - {name: %s, value: %q}\n", name, v)
-	}
-	if len(metadata) == 0 {
-		y.WriteString("  []\n")
 	}
 	return folder, os.WriteFile(filepath.Join(folder, "statestore.yaml"), []byte(y.String()), 0o600)
 }
@@ -215,10 +215,10 @@ func (b *bench) stateGroups(ctx context.Context) (groups []group, sidecars []nam
 		if _, err = b.keep(p, err); err != nil {
 			return nil, nil, err
 		}
-		sidecars = append(sidecars, named{store.title, p})
+		sidecars = append(sidecars, named{strings.TrimPrefix(store.title, "sidecar, "), p})
 		save := post(p.addr, path, body, 204)
 		if _, err := send(ctx, save, 1, time.Millisecond); err != nil { // there must be something to get
-			return nil, nil, fmt.Errorf("%s: %w\n%s", store.title, err, p.log)
+			return nil, nil, p.failed("save with the "+store.title, err)
 		}
 		gets.subjects = append(gets.subjects, subject{store.title, get(p.addr, path+"/order"), []*process{p}, bareTitle, store.goal})
 		saves.subjects = append(saves.subjects, subject{store.title, save, []*process{p}, bareTitle, 0})

@@ -20,16 +20,57 @@ import (
 
 // process is a child that is measured or that the measured ones need.
 type process struct {
-	cmd  *exec.Cmd
-	addr string // where its HTTP server listens
-	log  *bytes.Buffer
+	cmd   *exec.Cmd
+	addr  string // where its server listens
+	log   bytes.Buffer
+	ended chan struct{} // closed when it has; log is complete then
+}
+
+// start starts the child. Its output is kept, to be told when it fails.
+func start(cmd *exec.Cmd, addr string) (*process, error) {
+	p := &process{cmd: cmd, addr: addr, ended: make(chan struct{})}
+	if cmd.Stdout == nil {
+		cmd.Stdout = &p.log
+	}
+	cmd.Stderr = &p.log
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(p.ended)
+		_ = cmd.Wait() // how it ended is in its log
+	}()
+	return p, nil
 }
 
 // stop ends the child and waits for it.
 func (p *process) stop() {
-	// Both fail only for a child that has ended already.
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	_ = p.cmd.Wait()
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails only when it has ended already
+	<-p.ended
+}
+
+// failed stops a child that does not work, and says what it said.
+func (p *process) failed(what string, err error) error {
+	p.stop()
+	return fmt.Errorf("%s: %w\n%s", what, err, &p.log)
+}
+
+var errEnded = errors.New("it has ended")
+
+// wait tries until the child is ready, ends, or 10 s are over.
+func (p *process) wait(ctx context.Context, ready func(context.Context) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for !ready(ctx) {
+		select {
+		case <-p.ended:
+			return errEnded
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return nil
 }
 
 // stopAll ends the children, the last one first.
@@ -47,20 +88,21 @@ func startRole(ctx context.Context, role string, args ...string) (*process, erro
 	if err != nil {
 		return nil, err
 	}
+	pr, pw, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer pr.Close()
 	cmd := command(ctx, self, append([]string{"-role", role}, args...)...)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
+	cmd.Stdout = pw
+	p, err := start(cmd, "")
+	pw.Close() // the child has its own
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	p := &process{cmd: cmd}
-	line, err := bufio.NewReader(out).ReadString('\n')
+	line, err := bufio.NewReader(pr).ReadString('\n')
 	if err != nil {
-		p.stop()
-		return nil, fmt.Errorf("the %s server did not start: %w", role, err)
+		return nil, p.failed("start the "+role+" server", err)
 	}
 	p.addr = strings.TrimSpace(line)
 	return p, nil
@@ -77,43 +119,32 @@ func startSidecar(ctx context.Context, daprd, home, appID string, args ...string
 		"--app-id", appID, "--dapr-listen-addresses", "127.0.0.1",
 		"--dapr-http-port", ports[0], "--dapr-grpc-port", ports[1], "--metrics-port", ports[2],
 	}, args...)...)
-	p := &process{cmd: cmd, addr: net.JoinHostPort("127.0.0.1", ports[0]), log: &bytes.Buffer{}}
 	cmd.Env = append(os.Environ(), "HOME="+home)
-	cmd.Stdout, cmd.Stderr = p.log, p.log
-	start := time.Now()
-	if err := cmd.Start(); err != nil {
+	began := time.Now()
+	p, err := start(cmd, net.JoinHostPort("127.0.0.1", ports[0]))
+	if err != nil {
 		return nil, 0, err
 	}
-	if err := waitReady(ctx, p.addr); err != nil {
-		p.stop()
-		return nil, 0, fmt.Errorf("the sidecar of %s is not ready: %w\n%s", appID, err, p.log)
+	if err := p.wait(ctx, p.healthy); err != nil {
+		return nil, 0, p.failed("wait for the sidecar of "+appID, err)
 	}
-	return p, time.Since(start), nil
+	return p, time.Since(began), nil
 }
 
-// waitReady asks for the sidecar's health until it is well.
-func waitReady(ctx context.Context, addr string) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	for {
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/v1.0/healthz", nil)
-		if err != nil {
-			return err
-		}
-		resp, err := client.Do(r)
-		if err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusNoContent {
-				return nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(time.Millisecond):
-		}
+// healthy asks the sidecar on a connection of its own: one that was refused
+// says nothing about the next.
+func (p *process) healthy(ctx context.Context) bool {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.addr+"/v1.0/healthz", nil)
+	if err != nil {
+		return false
 	}
+	transport := &http.Transport{DisableKeepAlives: true}
+	resp, err := transport.RoundTrip(r)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusNoContent
 }
 
 // startRedis starts a Redis that keeps nothing.
@@ -127,21 +158,19 @@ func startRedis(ctx context.Context, dir string) (*process, error) {
 		return nil, err
 	}
 	cmd := command(ctx, path, "--port", ports[0], "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir)
-	p := &process{cmd: cmd, addr: net.JoinHostPort("127.0.0.1", ports[0]), log: &bytes.Buffer{}}
-	cmd.Stdout, cmd.Stderr = p.log, p.log
-	if err := cmd.Start(); err != nil {
+	p, err := start(cmd, net.JoinHostPort("127.0.0.1", ports[0]))
+	if err != nil {
 		return nil, err
 	}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		conn, err := net.Dial("tcp", p.addr)
-		if err == nil {
-			return p, conn.Close()
-		}
-		if time.Now().After(end) {
-			p.stop()
-			return nil, fmt.Errorf("redis-server does not listen: %w\n%s", err, p.log)
-		}
+	if err := p.wait(ctx, p.listens); err != nil {
+		return nil, p.failed("wait for redis-server", err)
 	}
+	return p, nil
+}
+
+func (p *process) listens(ctx context.Context) bool {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", p.addr)
+	return err == nil && conn.Close() == nil
 }
 
 func command(ctx context.Context, path string, args ...string) *exec.Cmd {
