@@ -44,7 +44,7 @@ run:
 ` + "```" + `
 
 The command line goes before the environment, and the environment before the
-file. The variables that the runtime gives to apps, such as ` + "`DAPR_HTTP_PORT`" + ` and
+file; an empty variable counts as none. The variables that the runtime gives to apps, such as ` + "`DAPR_HTTP_PORT`" + ` and
 ` + "`DAPR_METRICS_PORT`" + `, set no flag: a ` + "`dapr`" + ` started by an app does not take the
 app's ports for its own.
 

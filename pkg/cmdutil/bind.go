@@ -43,7 +43,8 @@ func isConfigurable(f *pflag.Flag) bool { return f.Name != "help" && f.Name != "
 
 // BindFlags sets the flags of a command that were not given on the command
 // line: from the environment, or else from the file that configPath names. A
-// flag set this way counts as given. The file holds flag names with their
+// flag set this way counts as given. An empty variable is as good as none: tools
+// that list what may be set leave many. The file holds flag names with their
 // values, for all commands or below a command's name for that one:
 //
 //	log-as-json: true
@@ -69,8 +70,8 @@ func BindFlags(cmd *cobra.Command, env Env, configPath func() (string, error)) e
 func bindEnv(cmd *cobra.Command, env Env) error {
 	return eachUnset(cmd, func(f *pflag.Flag) error {
 		name := EnvName(f)
-		value, ok := env.Lookup(name)
-		if name == "" || !ok {
+		value := env.Get(name)
+		if name == "" || value == "" {
 			return nil
 		}
 		if err := cmd.Flags().Set(f.Name, value); err != nil {

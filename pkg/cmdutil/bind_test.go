@@ -62,14 +62,14 @@ func TestAFlagGoesBeforeTheEnvironmentAndThatBeforeTheFile(t *testing.T) {
 		file string
 		want string
 	}{
-		"default":                       {want: "info"},
-		"file":                          {file: file, want: "fromfile"},
-		"file, below the command":       {file: "log-level: general\nrun:\n  log-level: fromrun\n", want: "fromrun"},
-		"file, below another command":   {file: "stop:\n  app-id: x\n", want: "info"},
-		"environment before file":       {env: Env{"DAPR_LOG_LEVEL=fromenv"}, file: file, want: "fromenv"},
-		"flag before environment":       {args: []string{"--log-level", "fromflag"}, env: Env{"DAPR_LOG_LEVEL=fromenv"}, file: file, want: "fromflag"},
-		"flag with the default's value": {args: []string{"--log-level", "info"}, env: Env{"DAPR_LOG_LEVEL=fromenv"}, want: "info"},
-		"an empty variable counts":      {env: Env{"DAPR_LOG_LEVEL="}, file: file, want: ""},
+		"default":                          {want: "info"},
+		"file":                             {file: file, want: "fromfile"},
+		"file, below the command":          {file: "log-level: general\nrun:\n  log-level: fromrun\n", want: "fromrun"},
+		"file, below another command":      {file: "stop:\n  app-id: x\n", want: "info"},
+		"environment before file":          {env: Env{"DAPR_LOG_LEVEL=fromenv"}, file: file, want: "fromenv"},
+		"flag before environment":          {args: []string{"--log-level", "fromflag"}, env: Env{"DAPR_LOG_LEVEL=fromenv"}, file: file, want: "fromflag"},
+		"flag with the default's value":    {args: []string{"--log-level", "info"}, env: Env{"DAPR_LOG_LEVEL=fromenv"}, want: "info"},
+		"an empty variable does not count": {env: Env{"DAPR_LOG_LEVEL=", "DAPR_APP_PORT="}, file: file, want: "fromfile"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

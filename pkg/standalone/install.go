@@ -119,8 +119,11 @@ type installer struct {
 
 func (in *installer) install(ctx context.Context, templates []string) error {
 	l := in.layout
-	for _, folder := range []string{l.Root, l.Bin(), l.Components(), l.Data()} {
-		if err := in.makeFolder(folder); err != nil {
+	for _, folder := range []struct {
+		path string
+		perm fs.FileMode
+	}{{l.Root, 0o755}, {l.Bin(), 0o755}, {l.Components(), 0o755}, {l.Data(), 0o700}} {
+		if err := in.makeFolder(folder.path, folder.perm); err != nil {
 			return err
 		}
 	}
@@ -163,9 +166,9 @@ func (in *installer) outcome() Outcome {
 	}
 }
 
-func (in *installer) makeFolder(folder string) error {
+func (in *installer) makeFolder(folder string, perm fs.FileMode) error {
 	rel := in.layout.relative(folder)
-	err := os.Mkdir(folder, 0o755)
+	err := os.Mkdir(folder, perm)
 	if errors.Is(err, fs.ErrExist) {
 		info, err := os.Stat(folder)
 		if err == nil && !info.IsDir() {

@@ -77,7 +77,7 @@ func (p *person) run(args ...string) (out, errOut string, code int) {
 	f.Source = func() (standalone.Source, error) {
 		return standalone.Source{Payload: p.payload, Beside: p.home, Version: "1.0.0"}, nil
 	}
-	code = run(p.t.Context(), f, args)
+	code = execute(p.t.Context(), f, NewCmdRoot(f), args)
 	return outBuf.String(), errBuf.String(), code
 }
 

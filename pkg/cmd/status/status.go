@@ -99,11 +99,16 @@ func look(ctx context.Context, l standalone.Layout, env cmdutil.Env) (runtimeSta
 		Folder:         l.Root,
 		Apps:           []string{},
 	}
-	info, err := os.Stat(l.StateDB())
-	if err == nil {
-		s.StateBytes = info.Size()
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return s, fmt.Errorf("state store: %w", err)
+	// What was written last is in the log beside the database.
+	for _, file := range []string{l.StateDB(), l.StateDB() + "-wal"} {
+		info, err := os.Stat(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return s, fmt.Errorf("state store: %w", err)
+		}
+		s.StateBytes += info.Size()
 	}
 	running, err := instances.List(l.Instances())
 	if err != nil {
