@@ -82,6 +82,12 @@ var (
 	logLevels    = []string{"debug", "info", "warn", "error", "fatal"}
 )
 
+// AppProtocols are what an app can speak.
+func AppProtocols() []string { return slices.Clone(appProtocols) }
+
+// LogLevels are the sidecar's, the most talkative first.
+func LogLevels() []string { return slices.Clone(logLevels) }
+
 // complete fills in what was left open and names the first option that is
 // wrong, as the command's flags are named.
 func (o *RunOptions) complete() error {

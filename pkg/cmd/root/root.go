@@ -16,7 +16,12 @@ import (
 	"github.com/hyperdapr/dapr/pkg/cmd/completion"
 	"github.com/hyperdapr/dapr/pkg/cmd/initcmd"
 	"github.com/hyperdapr/dapr/pkg/cmd/invoke"
+	"github.com/hyperdapr/dapr/pkg/cmd/keep"
+	"github.com/hyperdapr/dapr/pkg/cmd/list"
+	"github.com/hyperdapr/dapr/pkg/cmd/logs"
+	"github.com/hyperdapr/dapr/pkg/cmd/run"
 	"github.com/hyperdapr/dapr/pkg/cmd/status"
+	"github.com/hyperdapr/dapr/pkg/cmd/stop"
 	"github.com/hyperdapr/dapr/pkg/cmd/uninstall"
 	"github.com/hyperdapr/dapr/pkg/cmd/version"
 	"github.com/hyperdapr/dapr/pkg/cmdutil"
@@ -82,7 +87,11 @@ func NewCmdRoot(f *cmdutil.Factory) *cobra.Command {
 		&cobra.Group{ID: groupRuntime, Title: "Runtime:"},
 	)
 	add(cmd, groupApps,
+		run.NewCmdRun(f, nil),
+		list.NewCmdList(f, nil),
+		logs.NewCmdLogs(f, nil),
 		invoke.NewCmdInvoke(f, nil),
+		stop.NewCmdStop(f, nil),
 	)
 	add(cmd, groupRuntime,
 		initcmd.NewCmdInit(f, nil),
@@ -91,7 +100,7 @@ func NewCmdRoot(f *cmdutil.Factory) *cobra.Command {
 		versionCmd,
 		buildinfo.NewCmdBuildInfo(f, nil),
 	)
-	add(cmd, "", completion.NewCmdCompletion(f))
+	add(cmd, "", completion.NewCmdCompletion(f), keep.NewCmdKeep(f))
 	return cmd
 }
 
@@ -157,7 +166,7 @@ func Main(ctx context.Context, args, env []string, streams *iostreams.IOStreams,
 	}
 
 	code := make(chan int, 1)
-	go func() { code <- run(ctx, f, args) }()
+	go func() { code <- execute(ctx, f, NewCmdRoot(f), args) }()
 	for {
 		select {
 		case c := <-code:
@@ -178,11 +187,7 @@ func Main(ctx context.Context, args, env []string, streams *iostreams.IOStreams,
 	}
 }
 
-// run runs one command line.
-func run(ctx context.Context, f *cmdutil.Factory, args []string) int {
-	return execute(ctx, f, NewCmdRoot(f), args)
-}
-
+// execute runs one command line.
 func execute(ctx context.Context, f *cmdutil.Factory, cmd *cobra.Command, args []string) int {
 	cmd.SetArgs(args)
 	started := false
