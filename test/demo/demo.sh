@@ -13,7 +13,10 @@ home=$(mktemp -d "${TMPDIR:-/tmp}/dapr-demo.XXXXXX")
 for name in $(compgen -e); do
 	case $name in DAPR_* | APP_* | LEGACY_ROUTES | STATE_STORE | NAMESPACE) unset "$name" ;; esac
 done
-export HOME=$home PATH=$root/bin:$PATH
+export HOME=$home PATH=$root/bin:$home/bin:$PATH
+mkdir "$home/bin"
+printf '#!/bin/sh\nexec "%s" "$@"\n' "$python" >"$home/bin/python3"
+chmod +x "$home/bin/python3"
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 [ -t 1 ] || say() { printf '\n# %s\n' "$*"; }
@@ -64,8 +67,9 @@ latest=
 round() {
 	say "$1"
 	shift
-	local environment=() port id ids=() ports
+	local environment=() port id ids=() ports state_url=/v1.0/state/statestore
 	while [ $# -gt 0 ] && [ "$1" != -- ]; do environment+=("$1"); shift; done
+	[ ${#environment[@]} = 0 ] || state_url=/v1.0/state
 	[ $# = 0 ] || shift
 	port=$(free_port)
 
@@ -80,12 +84,12 @@ round() {
 	fi
 
 	echo "$ dapr run --app-id pythonapp${*:+ $*} -- python3 app.py"
-	(cd "$sample/python" && exec dapr run --app-id pythonapp "$@" -- "$python" app.py) >"$home/pythonapp.log" 2>&1 </dev/null &
-	local python_run=$! end=$((SECONDS + 15))
+	(cd "$sample/python" && exec dapr run --app-id pythonapp "$@" -- python3 app.py) >"$home/pythonapp.log" 2>&1 </dev/null &
+	local python_run=$! end=$((SECONDS + 15)) last=$latest
 	while [ ${#ids[@]} -lt 5 ] && [ $SECONDS -lt $end ]; do
 		id=$(order) || true
-		if [ -n "$id" ] && [ "$id" != "$latest" ] && [ "$id" != "${ids[-1]:-}" ]; then
-			ids+=("$id")
+		if [ -n "$id" ] && [ "$id" != "$last" ]; then
+			ids+=("$id") last=$id
 			echo "  order $id"
 		fi
 		sleep 0.2
@@ -106,6 +110,7 @@ round() {
 
 	echo "$ dapr logs -a nodeapp --tail 4"
 	dapr logs -a nodeapp --tail 4 || fail "dapr logs failed"
+	grep -q "keeps orders at $state_url\$" "$home/nodeapp.log" || fail "the app does not use $state_url"
 	grep -q "Got a new order! Order ID: ${ids[0]}" "$home/nodeapp.log" || fail "the app's output is not in that of dapr run"
 	grep -q "Successfully persisted state." "$home/nodeapp.log" || fail "the app did not persist its state"
 

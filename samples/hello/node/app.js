@@ -9,9 +9,8 @@ const daprPort = process.env.DAPR_HTTP_PORT || 3500;
 // Before stores had names, the state API had one store and no name in its
 // routes. LEGACY_ROUTES=1 speaks to the sidecar as apps did then.
 const store = process.env.STATE_STORE || "statestore";
-const stateUrl = process.env.LEGACY_ROUTES
-  ? `http://localhost:${daprPort}/v1.0/state`
-  : `http://localhost:${daprPort}/v1.0/state/${store}`;
+const statePath = process.env.LEGACY_ROUTES ? "/v1.0/state" : `/v1.0/state/${store}`;
+const stateUrl = `http://localhost:${daprPort}${statePath}`;
 
 const app = express();
 app.use(express.json());
@@ -46,7 +45,7 @@ app.post("/neworder", async (req, res) => {
   }
 });
 
-const server = app.listen(port, () => console.log(`Node app listens on port ${port}`));
+const server = app.listen(port, () => console.log(`Listens on port ${port}, keeps orders at ${statePath}`));
 
 for (const signal of ["SIGINT", "SIGTERM"]) {
   process.on(signal, () => {
