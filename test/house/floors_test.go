@@ -132,8 +132,6 @@ func TestForbidden(t *testing.T) {
 	}{
 		{"state", "httpapi", true},
 		{"state", "invoke", false},
-		{"instances", "filelock", "an entry is alive while its lock is held"},
-	{"peer", "app", "what travels between two sidecars is a call to an app and its answer"},
 	{"actor", "state", true},
 		{"state", "actor", false},
 		{"httpapi", "state", false},
