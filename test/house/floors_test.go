@@ -132,7 +132,7 @@ func TestForbidden(t *testing.T) {
 	}{
 		{"state", "httpapi", true},
 		{"state", "invoke", false},
-	{"actor", "state", true},
+		{"actor", "state", true},
 		{"state", "actor", false},
 		{"httpapi", "state", false},
 		{"sidecar", "operator", false},
