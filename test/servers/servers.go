@@ -17,10 +17,10 @@ import (
 )
 
 // Redis starts a Redis server and returns its address, host:port.
-func Redis(t testing.TB) string {
-	t.Helper()
-	program := find(t, "redis-server")
-	return start(t, "", func(dir, port string) *exec.Cmd {
+func Redis(tb testing.TB) string {
+	tb.Helper()
+	program := find(tb, "redis-server")
+	return start(tb, "", func(dir, port string) *exec.Cmd {
 		return exec.Command(program, "--bind", "127.0.0.1", "--port", port, "--dir", dir, "--save", "", "--appendonly", "no")
 	}, func(address string) error {
 		return talk(address, "PING\r\n", "+PONG")
@@ -29,13 +29,13 @@ func Redis(t testing.TB) string {
 
 // Postgres starts a PostgreSQL server and returns the connection string of an
 // empty database.
-func Postgres(t testing.TB) string {
-	t.Helper()
+func Postgres(tb testing.TB) string {
+	tb.Helper()
 	const debian = "/usr/lib/postgresql/*/bin"
-	initdb, server, ready := find(t, "initdb", debian), find(t, "postgres", debian), find(t, "pg_isready", debian)
-	address := start(t, "postgres", func(dir, port string) *exec.Cmd {
+	initdb, server, ready := find(tb, "initdb", debian), find(tb, "postgres", debian), find(tb, "pg_isready", debian)
+	address := start(tb, "postgres", func(dir, port string) *exec.Cmd {
 		data := filepath.Join(dir, "data")
-		run(t, "postgres", initdb, "--pgdata", data, "--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--no-sync")
+		run(tb, "postgres", dir, initdb, "--pgdata", data, "--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--no-sync")
 		return exec.Command(server, "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1",
 			"-c", "unix_socket_directories=", "-c", "fsync=off")
 	}, func(address string) error {
@@ -47,13 +47,13 @@ func Postgres(t testing.TB) string {
 
 // MySQL starts a MariaDB server, which speaks MySQL's protocol, and returns its
 // data source name, in the form of Go's driver and without a database.
-func MySQL(t testing.TB) string {
-	t.Helper()
+func MySQL(tb testing.TB) string {
+	tb.Helper()
 	const debian = "/usr/sbin"
-	install, server, admin := find(t, "mariadb-install-db"), find(t, "mariadbd", debian), find(t, "mariadb-admin")
-	address := start(t, "mysql", func(dir, port string) *exec.Cmd {
+	install, server, admin := find(tb, "mariadb-install-db"), find(tb, "mariadbd", debian), find(tb, "mariadb-admin")
+	address := start(tb, "mysql", func(dir, port string) *exec.Cmd {
 		data := filepath.Join(dir, "data")
-		run(t, "mysql", install, "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db")
+		run(tb, "mysql", dir, install, "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db")
 		return exec.Command(server, "--no-defaults", "--datadir", data, "--skip-networking=0", "--bind-address=127.0.0.1",
 			"--character-set-server=utf8mb4", "--collation-server=utf8mb4_general_ci", // as Debian configures it
 			"--port", port, "--socket", filepath.Join(dir, "socket"), "--pid-file", filepath.Join(dir, "pid"))
@@ -66,8 +66,8 @@ func MySQL(t testing.TB) string {
 
 // find returns the program's path, also from folders outside PATH. A test that
 // needs a server is not skipped where the server is missing: nobody would see.
-func find(t testing.TB, program string, folders ...string) string {
-	t.Helper()
+func find(tb testing.TB, program string, folders ...string) string {
+	tb.Helper()
 	if path, err := exec.LookPath(program); err == nil {
 		return path
 	}
@@ -76,112 +76,135 @@ func find(t testing.TB, program string, folders ...string) string {
 			return paths[len(paths)-1] // the newest version
 		}
 	}
-	t.Fatalf("%s is not installed: run make deps", program)
+	tb.Fatalf("%s is not installed: run make deps", program)
 	return ""
 }
 
 // start runs the server that command makes, as the account where that is needed
 // (see become), waits until it is ready and stops it when the test ends.
-func start(t testing.TB, account string, command func(dir, port string) *exec.Cmd, ready func(address string) error) string {
-	t.Helper()
-	dir := folder(t, account)
-	port := freePort(t)
-	var output bytes.Buffer
-	cmd := command(dir, port)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &output, &output
-	become(t, cmd, account)
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("start %s: %v", cmd.Path, err)
-	}
-	exited := make(chan struct{})
-	go func() {
-		_ = cmd.Wait() // why it ended stands in its output
-		close(exited)
-	}()
-	t.Cleanup(func() {
-		terminate(cmd.Process)
-		select {
-		case <-exited:
-		case <-time.After(10 * time.Second):
-			_ = cmd.Process.Kill()
-			<-exited
+func start(tb testing.TB, account string, command func(dir, port string) *exec.Cmd, ready func(address string) error) string {
+	tb.Helper()
+	const attempts = 3 // another process can take the port before the server does
+	for attempt := 1; ; attempt++ {
+		dir, port := folder(tb, account), freePort(tb)
+		var output bytes.Buffer
+		cmd := command(dir, port)
+		cmd.Stdout, cmd.Stderr = &output, &output
+		become(tb, cmd, account)
+		at(cmd, dir)
+		if err := cmd.Start(); err != nil {
+			tb.Fatalf("start %s: %v", cmd.Path, err)
 		}
-	})
+		exited := make(chan struct{})
+		go func() {
+			_ = cmd.Wait() // why it ended stands in its output
+			close(exited)
+		}()
+		tb.Cleanup(func() { stop(cmd.Process, exited) })
 
-	address := net.JoinHostPort("127.0.0.1", port)
-	deadline := time.After(time.Minute)
-	for {
-		err := ready(address)
-		if err == nil {
+		address := net.JoinHostPort("127.0.0.1", port)
+		if await(tb, func() error { return ready(address) }, exited) {
 			return address
 		}
+		if attempt == attempts {
+			tb.Fatalf("%s ended:\n%s", cmd.Path, output.String())
+		}
+	}
+}
+
+// await reports whether the server became ready, and not ended.
+func await(tb testing.TB, ready func() error, exited <-chan struct{}) bool {
+	tb.Helper()
+	deadline := time.After(time.Minute)
+	for {
+		err := ready()
+		if err == nil {
+			return true
+		}
 		select {
 		case <-exited:
-			t.Fatalf("%s ended:\n%s", cmd.Path, output.String())
+			return false
 		case <-deadline:
-			t.Fatalf("%s is not ready after a minute: %v", cmd.Path, err)
+			tb.Fatalf("the server is not ready after a minute: %v", err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-// run runs a program to its end.
-func run(t testing.TB, account, program string, args ...string) {
-	t.Helper()
-	cmd := exec.Command(program, args...)
-	cmd.Dir = "/"
-	become(t, cmd, account)
-	if output, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, output)
+func stop(server *os.Process, exited <-chan struct{}) {
+	terminate(server)
+	select {
+	case <-exited:
+	case <-time.After(10 * time.Second):
+		_ = server.Kill() // it may have ended just now
+		<-exited
 	}
+}
+
+// run runs a program to its end.
+func run(tb testing.TB, account, dir, program string, args ...string) {
+	tb.Helper()
+	cmd := exec.Command(program, args...)
+	become(tb, cmd, account)
+	at(cmd, dir)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		tb.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, output)
+	}
+}
+
+// at makes the folder the place for all that the program writes: MariaDB clears
+// a shared folder for temporary files, and with it what others have there.
+func at(cmd *exec.Cmd, dir string) {
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
 }
 
 // folder makes the server's folder. It is not the test's own, which other
 // accounts cannot enter.
-func folder(t testing.TB, account string) string {
-	t.Helper()
+func folder(tb testing.TB, account string) string {
+	tb.Helper()
 	dir, err := os.MkdirTemp("", "server-*") //nolint:usetesting // see above
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	if account == "" || os.Geteuid() != 0 {
 		return dir
 	}
-	uid, gid := ids(t, account)
+	uid, gid := ids(tb, account)
 	if err := os.Chown(dir, uid, gid); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return dir
 }
 
-func ids(t testing.TB, account string) (uid, gid int) {
-	t.Helper()
+func ids(tb testing.TB, account string) (uid, gid int) {
+	tb.Helper()
 	u, err := user.Lookup(account)
 	if err != nil {
-		t.Fatalf("no account for the server: run make deps: %v", err)
+		tb.Fatalf("no account for the server: run make deps: %v", err)
 	}
 	uid, err = strconv.Atoi(u.Uid)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	gid, err = strconv.Atoi(u.Gid)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return uid, gid
 }
 
-func freePort(t testing.TB) string {
-	t.Helper()
+func freePort(tb testing.TB) string {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer l.Close()
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return port
 }

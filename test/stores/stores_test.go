@@ -4,7 +4,6 @@ package stores
 
 import (
 	"github.com/hyperdapr/dapr/pkg/component"
-
 	_ "github.com/hyperdapr/dapr/pkg/components" // the drivers
 )
 
