@@ -172,6 +172,8 @@ func TestArchitectureMentionsEveryPackage(t *testing.T) {
 		if !ok {
 			continue
 		}
-		assert.Contains(t, string(text), "`"+rel+"`", "docs/architecture.md does not say what pkg/%s is", rel)
+		if !strings.Contains(string(text), "`"+rel+"`") {
+			t.Errorf("docs/architecture.md does not say what pkg/%s is", rel)
+		}
 	}
 }
