@@ -182,6 +182,7 @@ func ParseOptions(args []string, env LookupEnv) (*Options, error) {
 	)
 
 	f := pflag.NewFlagSet("daprd", pflag.ContinueOnError)
+	f.Usage = func() {} // Main prints it, once and to the right stream
 	f.SortFlags = true
 	f.StringVar(&o.AppID, "app-id", "", "unique id of the app (required)")
 	f.StringVar(&o.Mode, "mode", ModeStandalone, "standalone or kubernetes")
