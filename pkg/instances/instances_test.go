@@ -53,6 +53,26 @@ func TestEntryOfADeadProcessIsSwept(t *testing.T) {
 	require.Empty(t, left)
 }
 
+func TestReadersDoNotKeepEachOtherFromSweeping(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 200 {
+		r, err := Register(dir, Instance{AppID: "gone", PID: i})
+		require.NoError(t, err)
+		require.NoError(t, r.lock.Unlock())
+		var readers sync.WaitGroup
+		for range 4 {
+			readers.Go(func() {
+				_, err := List(dir)
+				require.NoError(t, err)
+			})
+		}
+		readers.Wait()
+		left, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		require.Empty(t, left)
+	}
+}
+
 func TestManyRegisterAtOnceWhileOthersSweep(t *testing.T) {
 	dir := t.TempDir()
 	const n = 20
