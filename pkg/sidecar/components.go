@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -45,8 +46,9 @@ const (
 	lastRetry      = 5 * time.Second
 )
 
-// components owns the declared components: one goroutine decides what is opened
-// when, and remembers the order for closing.
+// components owns the declared components: one goroutine decides which are
+// there, each has one that opens it, and the order of opening is remembered for
+// closing.
 type components struct {
 	log    *slog.Logger
 	ready  *readiness
@@ -62,105 +64,165 @@ type components struct {
 	opened []component.Spec // in the order they were opened
 }
 
-// attempt is the outcome of one try to open a component.
-type attempt struct {
-	c     *resource.Component
-	tries int
-	err   error
+// supervised is a component with the goroutine that opens it.
+type supervised struct {
+	declared *resource.Component
+	cancel   context.CancelFunc
+	tried    chan struct{} // closed after the first attempt
+	done     chan struct{} // closed when the goroutine has ended
 }
 
-// run opens the components and keeps trying those that fail, until the context
-// ends. It calls firstDone once every component was tried. In strict mode the
-// first failure is returned.
-func (m *components) run(ctx context.Context, declared []*resource.Component, firstDone func()) error {
-	results := make(chan attempt)
-	var attempts sync.WaitGroup
-	defer attempts.Wait() // what an attempt opens late must be there to be closed
-	start := func(a attempt, pause time.Duration) {
-		attempts.Go(func() {
+func (s *supervised) stop() {
+	s.cancel()
+	<-s.done
+}
+
+// run opens the declared components and keeps trying those that fail, until the
+// context ends. A list on updates replaces what is declared: what is new or
+// changed is opened, in place of an old one of the same name, and what is gone
+// is closed. It calls firstDone once every component of the first list was
+// tried. In strict mode the first failure is returned.
+func (m *components) run(ctx context.Context, declared []*resource.Component, updates <-chan []*resource.Component, firstDone func()) error {
+	ctx, cancel := context.WithCancel(ctx)
+	failed := make(chan error, 1)
+	all := make(map[string]*supervised)
+	defer func() {
+		cancel()
+		for _, s := range all {
+			s.stop() // what an attempt opens late must be there to be closed
+		}
+	}()
+
+	tried := make(chan struct{})
+	first := m.apply(ctx, all, declared, failed)
+	go func() {
+		defer close(tried)
+		for _, s := range first {
 			select {
-			case <-time.After(pause):
+			case <-s.tried:
 			case <-ctx.Done():
 				return
 			}
-			a.err = m.open(ctx, a.c)
-			select {
-			case results <- a:
-			case <-ctx.Done():
-			}
-		})
-	}
-
-	// Secret stores go first; whoever needs one waits for its first attempt.
-	waiting := make(map[string][]*resource.Component)
-	stores := make(map[string]bool)
-	for _, c := range declared {
-		stores[c.Name()] = strings.HasPrefix(c.Spec.Type, "secretstores.")
-	}
-	for _, c := range declared {
-		m.pend(c, errors.New("starting"))
-		if store := m.dependsOn(c); stores[store] {
-			waiting[store] = append(waiting[store], c)
-			continue
 		}
-		start(attempt{c: c}, 0)
-	}
-
-	untried := len(declared)
-	if untried == 0 {
-		firstDone()
-	}
+	}()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case a := <-results:
-			if err := m.settle(ctx, a, start); err != nil {
-				return err
-			}
-			if a.tries > 0 {
-				continue
-			}
-			for _, c := range waiting[a.c.Name()] {
-				start(attempt{c: c}, 0)
-			}
-			if untried--; untried == 0 {
-				m.log.Info("All outstanding components processed")
-				firstDone()
-			}
+		case err := <-failed:
+			return err
+		case <-tried:
+			m.log.Info("All outstanding components processed")
+			firstDone()
+			tried = nil
+		case list := <-updates:
+			m.apply(ctx, all, list, failed)
 		}
 	}
 }
 
-// settle records the outcome of an attempt and plans the next one after a
-// failure.
-func (m *components) settle(ctx context.Context, a attempt, retry func(attempt, time.Duration)) error {
-	name := fmt.Sprintf("%s (%s/%s)", a.c.Name(), a.c.Spec.Type, versionOf(a.c))
-	if a.err == nil {
-		m.ready.set(target(a.c), "")
+// apply makes all what the list declares, and returns what it started.
+func (m *components) apply(ctx context.Context, all map[string]*supervised, list []*resource.Component, failed chan<- error) []*supervised {
+	wanted := make(map[string]*resource.Component, len(list))
+	for _, c := range list {
+		wanted[c.Name()] = c
+	}
+	for name, s := range all {
+		c, ok := wanted[name]
+		if ok && sameComponent(s.declared, c) {
+			delete(wanted, name)
+			continue
+		}
+		s.stop()
+		delete(all, name)
+		if !ok || category(c) != category(s.declared) {
+			m.remove(ctx, s.declared)
+		}
+	}
+	var started []*supervised
+	for _, c := range list {
+		if _, ok := wanted[c.Name()]; !ok {
+			continue
+		}
+		s := &supervised{declared: c, tried: make(chan struct{}), done: make(chan struct{})}
+		all[c.Name()] = s
+		started = append(started, s)
+		m.pend(c, errors.New("starting"))
+	}
+	for _, s := range started { // now that all has every secret store
+		superviseCtx, cancel := context.WithCancel(ctx)
+		s.cancel = cancel
+		go m.supervise(superviseCtx, s, all[m.dependsOn(s.declared)], failed)
+	}
+	return started
+}
+
+// supervise opens one component, after the first attempt at its secret store,
+// and tries again until that works or the context ends.
+func (m *components) supervise(ctx context.Context, s *supervised, store *supervised, failed chan<- error) {
+	defer close(s.done)
+	if store != nil && store != s {
+		select {
+		case <-store.tried:
+		case <-ctx.Done():
+			return
+		}
+	}
+	for pause := firstRetry; ; pause = min(2*pause, lastRetry) {
+		err := m.open(ctx, s.declared)
+		again := m.settle(ctx, s.declared, err, pause, failed)
+		select {
+		case <-s.tried:
+		default:
+			close(s.tried)
+		}
+		if !again {
+			return
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// settle records the outcome of an attempt and tells whether to try again.
+func (m *components) settle(ctx context.Context, c *resource.Component, err error, pause time.Duration, failed chan<- error) (again bool) {
+	name := fmt.Sprintf("%s (%s/%s)", c.Name(), c.Spec.Type, versionOf(c))
+	switch {
+	case err == nil:
+		m.ready.set(target(c), "")
 		m.log.Info("Component loaded: " + name)
-		return nil
+		return false
+	case ctx.Err() != nil:
+		return false
+	case m.strict && !c.Spec.IgnoreErrors:
+		select {
+		case failed <- fmt.Errorf("component %s cannot be opened: %w; mend it, or set spec.ignoreErrors to go on without it", name, err):
+		default:
+		}
+		return false
 	}
-	if ctx.Err() != nil {
-		return nil
-	}
-	if m.strict && !a.c.Spec.IgnoreErrors {
-		return fmt.Errorf("component %s cannot be opened: %w; mend it, or set spec.ignoreErrors to go on without it", name, a.err)
-	}
-	pause := min(firstRetry<<min(a.tries, 10), lastRetry)
-	m.log.Warn(fmt.Sprintf("Component %s is not ready: %v; trying again in %s", name, a.err, pause))
-	m.pend(a.c, a.err)
-	retry(attempt{c: a.c, tries: a.tries + 1}, pause)
-	return nil
+	m.log.Warn(fmt.Sprintf("Component %s is not ready: %v; trying again in %s", name, err, pause))
+	m.pend(c, err)
+	return true
 }
 
 // pend tells the block, and whoever asks for the sidecar's health, why the
-// component is not open. One that may fail does not hold the sidecar back.
+// component is not open. One that may fail does not hold the sidecar back, nor
+// does one whose old form still works.
 func (m *components) pend(c *resource.Component, reason error) {
 	m.blocks[category(c)].Pend(c.Name(), reason)
-	if !c.Spec.IgnoreErrors {
+	if !c.Spec.IgnoreErrors && !m.isOpen(c.Name()) {
 		m.ready.set(target(c), reason.Error())
 	}
+}
+
+func (m *components) isOpen(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.ContainsFunc(m.opened, func(s component.Spec) bool { return s.Name == name })
 }
 
 func (m *components) open(ctx context.Context, c *resource.Component) error {
@@ -177,8 +239,33 @@ func (m *components) open(ctx context.Context, c *resource.Component) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.opened = append(m.opened, spec)
+	m.opened = append(m.without(c.Name()), spec)
 	return nil
+}
+
+// without is what is open but for one; the caller holds the lock.
+func (m *components) without(name string) []component.Spec {
+	return slices.DeleteFunc(m.opened, func(s component.Spec) bool { return s.Name == name })
+}
+
+// remove closes a component that is declared no more.
+func (m *components) remove(ctx context.Context, c *resource.Component) {
+	m.mu.Lock()
+	m.opened = m.without(c.Name())
+	m.mu.Unlock()
+	m.ready.set(target(c), "")
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	if err := m.blocks[category(c)].Close(ctx, c.Name()); err != nil {
+		m.log.Warn(fmt.Sprintf("component %s did not close well: %v", c.Name(), err))
+		return
+	}
+	m.log.Info("Component removed: " + c.Name())
+}
+
+// sameComponent tells whether two declarations would open the same.
+func sameComponent(a, b *resource.Component) bool {
+	return reflect.DeepEqual(a.Spec, b.Spec) && a.Auth == b.Auth && a.Namespace() == b.Namespace()
 }
 
 // close closes what is open, last opened first.

@@ -85,13 +85,24 @@ func newComponents(blocks ...*fakeBlock) *components {
 	return m
 }
 
+func (b *fakeBlock) waitFor(t *testing.T, event string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return slices.Contains(b.events(), event) }, 5*time.Second, time.Millisecond, event)
+}
+
 // start runs the components and returns a function that ends the run.
 func start(t *testing.T, m *components, declared ...*resource.Component) (firstDone chan struct{}, end func() error) {
+	t.Helper()
+	return startUpdated(t, m, nil, declared...)
+}
+
+// startUpdated is start with a channel of later declarations.
+func startUpdated(t *testing.T, m *components, updates <-chan []*resource.Component, declared ...*resource.Component) (firstDone chan struct{}, end func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	firstDone = make(chan struct{})
 	result := make(chan error, 1)
-	go func() { result <- m.run(ctx, declared, func() { close(firstDone) }) }()
+	go func() { result <- m.run(ctx, declared, updates, func() { close(firstDone) }) }()
 	return firstDone, func() error { cancel(); return <-result }
 }
 
@@ -145,7 +156,7 @@ func TestStrictModeEndsTheSidecar(t *testing.T) {
 	b := &fakeBlock{kind: "state", failures: map[string]int{"store": 1}, err: errors.New("down")}
 	m := newComponents(b)
 	m.strict = true
-	err := m.run(t.Context(), []*resource.Component{declare("store", "state.redis")}, func() {})
+	err := m.run(t.Context(), []*resource.Component{declare("store", "state.redis")}, nil, func() {})
 	require.EqualError(t, err, "component store (state.redis/v1) cannot be opened: down; mend it, or set spec.ignoreErrors to go on without it")
 }
 
@@ -160,4 +171,49 @@ func TestHideSecrets(t *testing.T) {
 	require.EqualError(t, hideSecrets(errors.New("dial db: user:hunter2 refused"), spec), "dial db: user:*** refused")
 	plain := errors.New("dial db")
 	require.Same(t, plain, hideSecrets(plain, spec))
+}
+
+func TestUpdatesOpenReplaceAndClose(t *testing.T) {
+	b := &fakeBlock{kind: "state"}
+	m := newComponents(b)
+	updates := make(chan []*resource.Component)
+	same, changed := declare("same", "state.redis"), declare("changed", "state.redis")
+	done, end := startUpdated(t, m, updates, same, changed, declare("gone", "state.redis"))
+	<-done
+	b.mu.Lock()
+	b.log = nil
+	b.mu.Unlock()
+
+	newer := declare("changed", "state.redis")
+	newer.Spec.Version = "v2"
+	updates <- []*resource.Component{declare("same", "state.redis"), newer, declare("added", "state.redis")}
+	b.waitFor(t, "open changed")
+	b.waitFor(t, "open added")
+	b.waitFor(t, "close gone")
+	require.NotContains(t, b.events(), "open same")
+	require.NotContains(t, b.events(), "close changed", "the block replaces it without a gap")
+	require.Eventually(t, func() bool { return len(m.loaded()) == 3 }, 5*time.Second, time.Millisecond)
+	require.NoError(t, end())
+}
+
+func TestAFailingUpdateLeavesTheOldComponentReady(t *testing.T) {
+	b := &fakeBlock{kind: "state", failures: map[string]int{}, err: errors.New("down")}
+	m := newComponents(b)
+	updates := make(chan []*resource.Component)
+	done, end := startUpdated(t, m, updates, declare("store", "state.redis"))
+	<-done
+	b.mu.Lock()
+	b.failures["store"] = 1000
+	b.mu.Unlock()
+	newer := declare("store", "state.redis")
+	newer.Spec.Version = "v2"
+	updates <- []*resource.Component{newer}
+	require.Eventually(t, func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.failures["store"] < 1000
+	}, 5*time.Second, time.Millisecond)
+	require.Empty(t, m.ready.missing())
+	require.NotContains(t, b.events(), "close store")
+	require.NoError(t, end())
 }

@@ -203,7 +203,7 @@ func (g *generation) run(ctx context.Context) error {
 
 	tried := make(chan struct{})
 	start(func() error {
-		return g.components.run(componentsCtx, g.set.components, func() { close(tried) })
+		return g.components.run(componentsCtx, g.set.components, nil, func() { close(tried) })
 	})
 	select {
 	case <-tried:
