@@ -26,7 +26,7 @@ LINT := .cache/bin/golangci-lint
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-deps: ## install what a bare Debian machine lacks (idempotent)
+deps: ## install what a bare Debian machine lacks; no network is needed afterwards
 	@.ci/deps
 
 build: payload ## bin/dapr (with the other two inside), bin/daprd, bin/controlplane
@@ -39,21 +39,25 @@ daprd controlplane:
 payload: daprd controlplane ## pack daprd and controlplane for the CLI to carry
 	go run ./embed/pack -version $(VERSION) -out embed/payload/$(HOST) bin/daprd$(EXE) bin/controlplane$(EXE)
 
-test: deps ## every test but those that need a cluster, race detector on
+test: ## every test but those that need a cluster, race detector on
+	@.ci/deps test
 	CGO_ENABLED=1 go test -race -timeout 14m ./...
 
 test-kubernetes: ## start a one-node cluster, check it, stop it (root)
 	@.ci/deps cluster
 	test/cluster/run.sh
 
-lint: deps ## golangci-lint, shellcheck, and vet for the other platforms
+lint: ## golangci-lint, shellcheck, and vet for the other platforms
+	@.ci/deps lint
 	$(LINT) run ./...
 	git ls-files -z -- .ci '*.sh' | xargs -0 shellcheck
 	.ci/vet-platforms
 	cd test/cluster/kubeone && go vet ./knode
 	cd test/cluster/testapp && go vet ./...
 
-demo: deps build ## two apps in two languages through their sidecars, no network
+demo: ## two apps in two languages through their sidecars, no network
+	@.ci/deps apps
+	@$(MAKE) --no-print-directory build
 	test/demo/demo.sh
 
 bench: build ## one table: latency, throughput, CPU and memory beside baselines

@@ -12,7 +12,7 @@ if [ "$(id -u)" != 0 ]; then
 	exit 1
 fi
 for tool in containerd runc iptables ip nsenter unshare openssl curl; do
-	command -v "$tool" >/dev/null || { echo "$tool is missing: run make deps CLUSTER=1" >&2; exit 1; }
+	command -v "$tool" >/dev/null || { echo "$tool is missing: run .ci/deps cluster" >&2; exit 1; }
 done
 
 key=$( (go env GOVERSION && cd "$here" && cat build.sh ./*/go.* ./*/*.go ./*/*/*.go) | sha256sum | cut -c1-16)
