@@ -54,6 +54,8 @@ type generation struct {
 	http, public  *httpapi.Server
 	grpc, sidecar *grpcapi.Server
 
+	// updates are new lists of components, to be taken over while running.
+	updates chan []*resource.Component
 	// reloading makes the end quiet: another generation follows.
 	reloading atomic.Bool
 	// forced ends the generation at once, with an error.
@@ -64,7 +66,7 @@ type generation struct {
 func (s *Sidecar) newGeneration(set *settings, began time.Time, extended map[string]string, end func()) (*generation, error) {
 	g := &generation{
 		s: s, set: set, log: s.log, began: began, ready: newReadiness(s.o.AppID),
-		metrics: telemetry.NewMetrics(s.o.AppID), forced: make(chan struct{}),
+		metrics: telemetry.NewMetrics(s.o.AppID), forced: make(chan struct{}), updates: make(chan []*resource.Component),
 	}
 	g.ready.set(targetServers, "starting")
 	g.metadata = newMetadata(extended, g.describe, s.setExtended)
@@ -203,7 +205,7 @@ func (g *generation) run(ctx context.Context) error {
 
 	tried := make(chan struct{})
 	start(func() error {
-		return g.components.run(componentsCtx, g.set.components, nil, func() { close(tried) })
+		return g.components.run(componentsCtx, g.set.components, g.updates, func() { close(tried) })
 	})
 	select {
 	case <-tried:

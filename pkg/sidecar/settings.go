@@ -23,11 +23,10 @@ type settings struct {
 // load reads the Configuration and the resources. A mistake in any of them is
 // an error, with every other mistake beside it: nothing is started, or on a
 // reload replaced, by half.
-func (s *Sidecar) load() (*settings, error) {
-	config, configErr := resource.LoadConfiguration(s.o.ConfigPaths...)
-	all, resourceErr := resource.LoadFolders(s.o.ResourcesPaths, resource.Filter{AppID: s.o.AppID, Namespace: s.o.Namespace})
-	errs := []error{configErr, resourceErr}
-	if configErr != nil {
+func (s *Sidecar) load(ctx context.Context) (*settings, error) {
+	config, all, err := s.source.Load(ctx)
+	errs := []error{err}
+	if config == nil {
 		config = resource.NewConfiguration() // to find what else is wrong
 	}
 	errs = append(errs, checkAccessControl(config))
@@ -39,9 +38,9 @@ func (s *Sidecar) load() (*settings, error) {
 		case err != nil && !c.Spec.IgnoreErrors:
 			errs = append(errs, err)
 		case err != nil:
-			s.log.Warn(err.Error() + "; ignored, because spec.ignoreErrors is set")
+			s.warnOnce(err.Error() + "; ignored, because spec.ignoreErrors is set")
 		case config.Denies(c.Spec.Type, versionOf(c)):
-			s.log.Warn(fmt.Sprintf("component %s is left out: the Configuration's spec.components.deny names its type %s", c.Name(), c.Spec.Type))
+			s.warnOnce(fmt.Sprintf("component %s is left out: the Configuration's spec.components.deny names its type %s", c.Name(), c.Spec.Type))
 		case known:
 			set.components = append(set.components, c)
 		}
@@ -52,13 +51,30 @@ func (s *Sidecar) load() (*settings, error) {
 	return set, nil
 }
 
+// sameButComponents tells whether nothing but components differs: those are replaced one
+// by one, everything else takes a new generation.
+func (a *settings) sameButComponents(b *settings) bool {
+	return reflect.DeepEqual(a.config.Spec, b.config.Spec) && slices.EqualFunc(a.endpoints, b.endpoints, func(x, y *resource.HTTPEndpoint) bool {
+		return x.Name() == y.Name() && x.Auth == y.Auth && reflect.DeepEqual(x.Spec, y.Spec)
+	})
+}
+
+// warnOnce logs a warning that a reload need not repeat. Only one goroutine
+// reads settings.
+func (s *Sidecar) warnOnce(msg string) {
+	if !s.warned[msg] {
+		s.warned[msg] = true
+		s.log.Warn(msg)
+	}
+}
+
 // knows tells whether a building block here owns the component. A type that no
 // driver has is an error; one that belongs to a block that is not built yet is a
 // warning, so that the same folder of resources works.
 func (s *Sidecar) knows(c *resource.Component) (bool, error) {
 	drivers, built := kinds[category(c)]
 	if !built {
-		s.log.Warn(fmt.Sprintf("component %s (%s) is left out: the building block %q is not built yet", c.Name(), c.Spec.Type, category(c)))
+		s.warnOnce(fmt.Sprintf("component %s (%s) is left out: the building block %q is not built yet", c.Name(), c.Spec.Type, category(c)))
 		return false, nil
 	}
 	if err := drivers.Check(component.Spec{Name: c.Name(), Type: c.Spec.Type, Version: versionOf(c)}); err != nil {
@@ -79,10 +95,10 @@ func (s *Sidecar) warnNotBuilt(config *resource.Configuration, all []resource.Re
 		}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(names)) {
-		s.log.Warn(fmt.Sprintf("resources of kind %s have no effect yet: %s", kind, strings.Join(names[kind], ", ")))
+		s.warnOnce(fmt.Sprintf("resources of kind %s have no effect yet: %s", kind, strings.Join(names[kind], ", ")))
 	}
 	for _, section := range notBuiltSections(config) {
-		s.log.Warn(fmt.Sprintf("Configuration: %s has no effect yet", section))
+		s.warnOnce(fmt.Sprintf("Configuration: %s has no effect yet", section))
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hyperdapr/dapr/pkg/freeport"
 	"github.com/hyperdapr/dapr/pkg/instances"
+	"github.com/hyperdapr/dapr/pkg/resource"
 	"github.com/hyperdapr/dapr/pkg/signals"
 	"github.com/hyperdapr/dapr/pkg/telemetry"
 	build "github.com/hyperdapr/dapr/pkg/version"
@@ -33,6 +34,8 @@ type Sidecar struct {
 	log       *slog.Logger
 	started   time.Time
 	listeners *listeners
+	source    source
+	warned    map[string]bool
 
 	// registration is the entry in the machine's registry; nil when there is
 	// none.
@@ -55,7 +58,8 @@ func New(o *Options, env LookupEnv, log *slog.Logger) (*Sidecar, error) {
 	}
 	s := &Sidecar{
 		o: o, lookupEnv: env, base: log, log: telemetry.Scope(log, scopeRuntime), started: time.Now(),
-		listeners: l, extended: make(map[string]string),
+		listeners: l, extended: make(map[string]string), warned: make(map[string]bool),
+		source: resource.Disk{Configurations: o.ConfigPaths, Folders: o.ResourcesPaths, Filter: resource.Filter{AppID: o.AppID, Namespace: o.Namespace}},
 	}
 	s.register()
 	return s, nil
@@ -131,8 +135,9 @@ func (s *Sidecar) setExtended(key, value string) error {
 }
 
 // Run serves until the context ends, then ends gracefully. A value on reload
-// makes it read its Configuration and resources anew; when they have a mistake
-// it says so and goes on with the old ones. Nil is a clean end.
+// makes it read its Configuration and resources anew and start over with them,
+// on the same ports; a change of the resources replaces only what changed. What
+// has a mistake is refused, and the old goes on. Nil is a clean end.
 func (s *Sidecar) Run(ctx context.Context, reload <-chan struct{}) error {
 	s.log.Info(fmt.Sprintf("Starting Dapr Runtime -- version %s -- commit %s", build.Version(), build.Commit()),
 		"go", runtime.Version())
@@ -142,13 +147,23 @@ func (s *Sidecar) Run(ctx context.Context, reload <-chan struct{}) error {
 		s.log.Warn(w)
 	}
 
-	set, err := s.load()
+	set, err := s.load(ctx)
 	if err != nil {
 		return err
 	}
+	changed := make(chan struct{}, 1)
+	if set.config.FeatureEnabled("HotReload") {
+		watchCtx, stop := context.WithCancel(ctx)
+		defer stop()
+		go func() {
+			if err := s.source.Watch(watchCtx, func() { signal(changed) }); err != nil {
+				s.log.Warn("changes of the resources take effect at the next reload only: " + err.Error())
+			}
+		}()
+	}
 	began := s.started
 	for {
-		next, err := s.runGeneration(ctx, set, began, reload)
+		next, err := s.runGeneration(ctx, set, began, reload, changed)
 		if err != nil || next == nil {
 			s.log.Info("Dapr runtime stopped")
 			return err
@@ -158,9 +173,17 @@ func (s *Sidecar) Run(ctx context.Context, reload <-chan struct{}) error {
 	}
 }
 
+// signal leaves one value in a channel that has room for one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
 // runGeneration serves one reading of the resources. It returns the next one
-// when a reload asks for it, and nil settings at the end.
-func (s *Sidecar) runGeneration(ctx context.Context, set *settings, began time.Time, reload <-chan struct{}) (*settings, error) {
+// when that takes a new generation, and nil settings at the end.
+func (s *Sidecar) runGeneration(ctx context.Context, set *settings, began time.Time, reload, changed <-chan struct{}) (*settings, error) {
 	genCtx, end := context.WithCancel(ctx)
 	defer end()
 	s.mu.Lock()
@@ -173,22 +196,29 @@ func (s *Sidecar) runGeneration(ctx context.Context, set *settings, began time.T
 	done := make(chan error, 1)
 	go func() { done <- g.run(genCtx) }()
 	for {
+		asked := true
 		select {
 		case err := <-done:
 			return nil, err
 		case <-reload:
-			next, err := s.load()
-			if err != nil {
-				s.log.Error("reload refused; the old configuration stays: " + err.Error())
-				continue
-			}
-			g.reloading.Store(true)
-			end()
-			if err := <-done; err != nil {
+		case <-changed:
+			asked = false
+		}
+		next, err := s.load(ctx)
+		switch {
+		case err != nil:
+			s.log.Error("reload refused; the old configuration and resources stay: " + err.Error())
+		case !asked && next.sameButComponents(set):
+			select {
+			case g.updates <- next.components:
+			case err := <-done:
 				return nil, err
 			}
-			if ctx.Err() != nil {
-				return nil, nil
+		default:
+			g.reloading.Store(true)
+			end()
+			if err := <-done; err != nil || ctx.Err() != nil {
+				return nil, err
 			}
 			return next, nil
 		}

@@ -191,6 +191,8 @@ func TestReloadReadsTheResourcesAnewAndRefusesMistakes(t *testing.T) {
 	require.Contains(t, r.log.String(), "did you mean spec?")
 	r.waitReady("/v1.0/healthz")
 
+	require.NoError(t, os.Remove(filepath.Join(dir, "more.yaml")))
+	r.reload <- struct{}{}
 	second := strings.Replace(memoryStore, "name: statestore", "name: second", 1)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "more.yaml"), []byte(second), 0o600))
 	r.reload <- struct{}{}
@@ -200,6 +202,29 @@ func TestReloadReadsTheResourcesAnewAndRefusesMistakes(t *testing.T) {
 	}, 10*time.Second, 5*time.Millisecond)
 	_, body := r.call("GET", "/v1.0/metadata", "")
 	require.Contains(t, body, `"kept":"yes"`)
+}
+
+func TestAChangedFileReplacesOnlyWhatChanged(t *testing.T) {
+	r := startSidecar(t, t.TempDir(), map[string]string{"s.yaml": memoryStore}, "--app-id", "a")
+	dir := r.s.o.ResourcesPaths[0]
+	r.waitReady("/v1.0/healthz")
+	code, _ := r.call("POST", "/v1.0/state/statestore", `[{"key":"k","value":1}]`)
+	require.Equal(t, http.StatusNoContent, code)
+
+	second := filepath.Join(dir, "second.yaml")
+	require.NoError(t, os.WriteFile(second, []byte(strings.Replace(memoryStore, "name: statestore", "name: second", 1)), 0o600))
+	require.Eventually(t, func() bool {
+		code, _ := r.call("GET", "/v1.0/state/second/k", "")
+		return code == http.StatusNoContent
+	}, 10*time.Second, 5*time.Millisecond)
+	_, body := r.call("GET", "/v1.0/state/statestore/k", "")
+	require.Equal(t, "1", body, "the store that did not change keeps what it held in memory")
+
+	require.NoError(t, os.Remove(second))
+	require.Eventually(t, func() bool {
+		code, _ := r.call("GET", "/v1.0/state/second/k", "")
+		return code == http.StatusBadRequest
+	}, 10*time.Second, 5*time.Millisecond)
 }
 
 func TestAComponentThatIsNotReadyShowsInHealthAndInCalls(t *testing.T) {
