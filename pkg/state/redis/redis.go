@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"strconv"
 	"strings"
 
@@ -49,6 +50,9 @@ func New(log logger.Logger) state.Store {
 // Init connects to the server.
 func (s *Store) Init(ctx context.Context, md state.Metadata) (err error) {
 	properties := maps.Clone(md.Properties) // the library's parser adds to them
+	if err := reach(ctx, properties); err != nil {
+		return err
+	}
 	s.writer, s.settings, err = library.ParseClientFromProperties(properties, metadata.StateStoreType, ctx, &s.log)
 	if err != nil {
 		return err
@@ -64,6 +68,24 @@ func (s *Store) Init(ctx context.Context, md state.Metadata) (err error) {
 	}
 	s.replicas = connectedReplicas(fmt.Sprint(info))
 	return nil
+}
+
+// reach fails at once, and with the reason, when nobody listens: the library
+// tries again until the context ends and then tells no more than that it ended.
+func reach(ctx context.Context, properties map[string]string) error {
+	var settings library.Settings
+	if settings.Decode(properties) != nil || settings.Host == "" {
+		return nil // the library's parser will say what is wrong
+	}
+	var errs []error
+	for host := range strings.SplitSeq(settings.Host, ",") {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", host)
+		if err == nil {
+			return conn.Close()
+		}
+		errs = append(errs, err)
+	}
+	return fmt.Errorf("redis: %w", errors.Join(errs...))
 }
 
 // Close ends the connections.
