@@ -37,12 +37,27 @@ func LoadConfiguration(files ...string) (*Configuration, error) {
 	return merged, nil
 }
 
+// ParseConfiguration is LoadConfiguration of one document that is already read;
+// name is what errors call it.
+func ParseConfiguration(name string, data []byte) (*Configuration, error) {
+	c := NewConfiguration()
+	if err := c.merge(name, data); err != nil {
+		return nil, err
+	}
+	c.fillPolicies()
+	return c, nil
+}
+
 // load merges one file's documents into c.
 func (c *Configuration) load(file string) error {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("read configuration: %w", err)
 	}
+	return c.merge(file, data)
+}
+
+func (c *Configuration) merge(file string, data []byte) error {
 	var errs []error
 	found := false
 	for _, doc := range parse(file, data) {

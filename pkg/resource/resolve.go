@@ -2,6 +2,7 @@ package resource
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"regexp"
@@ -59,6 +60,10 @@ type Env struct {
 	// DefaultSecretStore is the store of resources that name none; empty for
 	// none.
 	DefaultSecretStore string
+	// InlinedSecretStore is the store whose secrets the source has put into the
+	// values of their references, as base64; empty for none. The operator does so
+	// for the store "kubernetes".
+	InlinedSecretStore string
 	// Secret reads a secret. It may block on the network, and returns an error
 	// that wraps ErrNoSecretStore when the store is not open.
 	Secret func(ctx context.Context, store, name string) (map[string]string, error)
@@ -88,7 +93,7 @@ func (c *Component) Resolve(ctx context.Context, env Env) (component.Spec, error
 	r := newResolver(env, c.Auth)
 	err := r.all(ctx, "metadata", c.Spec.Metadata, func(p NameValuePair, value string) {
 		spec.Metadata[p.Name] = value
-		if p.needsSecret() {
+		if p.needsSecret() || r.inlined(p) {
 			spec.SecretKeys[p.Name] = true
 		}
 	})
@@ -131,6 +136,12 @@ func (r *resolver) all(ctx context.Context, what string, pairs []NameValuePair, 
 
 func (r *resolver) pair(ctx context.Context, p NameValuePair) (string, error) {
 	switch {
+	case r.inlined(p):
+		value, err := base64.StdEncoding.DecodeString(string(*p.Value))
+		if err != nil {
+			return "", fmt.Errorf("the secret %q that the operator sent is not base64", p.SecretKeyRef.Name)
+		}
+		return string(value), nil
 	case p.Value != nil:
 		return r.expand(string(*p.Value))
 	case p.EnvRef != "":
@@ -139,6 +150,11 @@ func (r *resolver) pair(ctx context.Context, p NameValuePair) (string, error) {
 		return r.secret(ctx, *p.SecretKeyRef)
 	}
 	return "", nil
+}
+
+// inlined tells whether the source has put the secret into the value already.
+func (r *resolver) inlined(p NameValuePair) bool {
+	return p.Value != nil && p.SecretKeyRef != nil && r.store != "" && r.store == r.env.InlinedSecretStore
 }
 
 var template = regexp.MustCompile(`\{(uuid|podName|namespace|appID)\}`)
