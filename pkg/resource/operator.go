@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	operatorv1 "github.com/dapr/dapr/pkg/proto/operator/v1"
@@ -91,18 +92,26 @@ func (o Operator) Watch(ctx context.Context, changed func()) error {
 			}
 		}
 	}
-	go follow(func() (func() error, error) {
-		stream, err := o.Client.ConfigurationUpdate(ctx, &operatorv1.ConfigurationUpdateRequest{Namespace: o.Namespace})
-		return func() error { _, err := stream.Recv(); return err }, err
+	var streams sync.WaitGroup
+	streams.Go(func() {
+		follow(func() (func() error, error) {
+			stream, err := o.Client.ConfigurationUpdate(ctx, &operatorv1.ConfigurationUpdateRequest{Namespace: o.Namespace})
+			return func() error { _, err := stream.Recv(); return err }, err
+		})
 	})
-	go follow(func() (func() error, error) {
-		stream, err := o.Client.HTTPEndpointUpdate(ctx, &operatorv1.HTTPEndpointUpdateRequest{Namespace: o.Namespace})
-		return func() error { _, err := stream.Recv(); return err }, err
+	streams.Go(func() {
+		follow(func() (func() error, error) {
+			stream, err := o.Client.HTTPEndpointUpdate(ctx, &operatorv1.HTTPEndpointUpdateRequest{Namespace: o.Namespace})
+			return func() error { _, err := stream.Recv(); return err }, err
+		})
 	})
-	follow(func() (func() error, error) {
-		stream, err := o.Client.ComponentUpdate(ctx, &operatorv1.ComponentUpdateRequest{Namespace: o.Namespace})
-		return func() error { _, err := stream.Recv(); return err }, err
+	streams.Go(func() {
+		follow(func() (func() error, error) {
+			stream, err := o.Client.ComponentUpdate(ctx, &operatorv1.ComponentUpdateRequest{Namespace: o.Namespace})
+			return func() error { _, err := stream.Recv(); return err }, err
+		})
 	})
 	<-ctx.Done()
+	streams.Wait()
 	return nil
 }
