@@ -73,9 +73,12 @@ func (a *grpcApp) invoke(ctx context.Context, req *Request) (*Response, error) {
 	out, err := runtimev1.NewAppCallbackClient(a.conn).OnInvoke(ctx, msg, grpc.Header(&header), grpc.Trailer(&trailer))
 	resp := &Response{Header: FromMetadata(header), Trailer: FromMetadata(trailer)}
 	if err != nil {
+		// Only the app's own answer comes with metadata, at least its content type.
 		s, ok := status.FromError(err)
-		// Unavailable is the app's own answer only while it is connected.
-		if !ok || ctx.Err() != nil || s.Code() == codes.Unavailable && a.conn.GetState() != connectivity.Ready {
+		if !ok || len(header)+len(trailer) == 0 {
+			if s.Code() == codes.Unavailable && !listening(ctx, a.address) {
+				err = ErrNotListening
+			}
 			return nil, err
 		}
 		resp.Status, resp.Message, resp.Details = int(s.Code()), s.Message(), s.Proto().GetDetails()

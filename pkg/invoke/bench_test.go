@@ -68,6 +68,7 @@ func reverseProxy(b *testing.B, target string) string {
 // drive sends b.N requests over 32 connections and reports the CPU time of the
 // process for each.
 func drive(b *testing.B, base, path, body string) {
+	b.Helper()
 	const connections = 32
 	address := strings.TrimPrefix(base, "http://")
 	method := http.MethodGet

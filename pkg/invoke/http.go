@@ -140,28 +140,25 @@ func writeStatus(w http.ResponseWriter, httpStatus int, resp *app.Response) erro
 }
 
 // copyFlushing passes on each piece of a body when it comes, beginning with the
-// header. The error of a body that breaks off cuts the connection: the client
-// must not take it for the whole.
+// header. A body that breaks off cuts the connection: the client must not take
+// it for the whole. That the client is gone is no error: nobody is left to tell.
 func copyFlushing(w http.ResponseWriter, resp *app.Response) error {
-	control := http.NewResponseController(w)
-	if len(resp.Data) > 0 {
-		if _, err := w.Write(resp.Data); err != nil {
-			return nil //nolint:nilerr // the client is gone: nobody is left to tell
-		}
-	}
 	buf := mem.DefaultBufferPool().Get(app.SmallBody)
 	defer mem.DefaultBufferPool().Put(buf)
+	control := http.NewResponseController(w)
+	piece := resp.Data
 	for {
-		if err := control.Flush(); err != nil {
-			return nil //nolint:nilerr // as above
+		_, gone := w.Write(piece)
+		if gone == nil {
+			gone = control.Flush()
+		}
+		if gone != nil {
+			return nil
 		}
 		n, err := resp.Body.Read(*buf)
-		if n > 0 {
-			if _, err := w.Write((*buf)[:n]); err != nil {
-				return nil //nolint:nilerr // as above
-			}
-		}
+		piece = (*buf)[:n]
 		switch {
+		case n > 0: // the error comes again
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:

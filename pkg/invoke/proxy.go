@@ -33,7 +33,7 @@ var (
 // app that the metadata dapr-app-id names. It is the API server's handler of
 // unknown services; that server needs peer.Codec.
 func (b *Block) ProxyFromApp(_ any, in grpc.ServerStream) error {
-	method, md := call(in)
+	method, md := callOf(in)
 	ids := md.Get(appIDHeader)
 	if len(ids) == 0 {
 		return status.Errorf(codes.Unimplemented, "unknown method %s: to call it in another app, name the app in the metadata %s", method, appIDHeader)
@@ -90,7 +90,7 @@ func (b *Block) ProxyFromApp(_ any, in grpc.ServerStream) error {
 // the internal server's handler of unknown services; that server needs
 // peer.Codec.
 func (b *Block) ProxyFromPeer(_ any, in grpc.ServerStream) error {
-	method, md := call(in)
+	method, md := callOf(in)
 	ids := md.Get(calleeMD)
 	if len(ids) == 0 {
 		ids = md.Get(appIDHeader)
@@ -129,8 +129,8 @@ func (b *Block) proxyToApp(in grpc.ServerStream, method string, md metadata.MD) 
 	return pass(in, out, cancel)
 }
 
-// call returns a call's method and a copy of its metadata.
-func call(in grpc.ServerStream) (method string, md metadata.MD) {
+// callOf returns a call's method and a copy of its metadata.
+func callOf(in grpc.ServerStream) (method string, md metadata.MD) {
 	method, _ = grpc.MethodFromServerStream(in)
 	md, _ = metadata.FromIncomingContext(in.Context())
 	md = md.Copy()

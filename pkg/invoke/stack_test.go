@@ -1,6 +1,7 @@
 package invoke
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -38,10 +39,10 @@ type stack struct {
 var pids atomic.Int64
 
 // start runs a stack that finds others through the registry in folder.
-func start(t testing.TB, folder, appID string, change ...func(*Options)) *stack {
-	t.Helper()
+func start(tb testing.TB, folder, appID string, change ...func(*Options)) *stack {
+	tb.Helper()
 	resolver := nameresolution.NewLocal(telemetry.Discard())
-	require.NoError(t, resolver.Init(t.Context(), contrib.Metadata{Configuration: map[string]any{"folder": folder}}))
+	require.NoError(tb, resolver.Init(tb.Context(), contrib.Metadata{Configuration: map[string]any{"folder": folder}}))
 	s := &stack{metrics: telemetry.NewMetrics(appID)}
 	o := Options{
 		AppID: appID, Resolver: resolver, HostAddress: "127.0.0.1", Metrics: s.metrics,
@@ -52,15 +53,15 @@ func start(t testing.TB, folder, appID string, change ...func(*Options)) *stack 
 	}
 	var err error
 	s.block, err = New(o)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 
-	internal := listen(t)
+	internal := listen(tb)
 	options := append(peer.ServerOptions(), grpc.UnknownServiceHandler(s.block.ProxyFromPeer))
 	internalServer := grpc.NewServer(options...)
 	peer.Register(internalServer, s.block)
 	go func() { _ = internalServer.Serve(internal) }()
 
-	public := listen(t)
+	public := listen(tb)
 	publicServer := grpc.NewServer(grpc.ForceServerCodecV2(peer.Codec()), grpc.UnknownServiceHandler(s.block.ProxyFromApp))
 	runtimev1.RegisterDaprServer(publicServer, struct {
 		RPC
@@ -75,20 +76,20 @@ func start(t testing.TB, folder, appID string, change ...func(*Options)) *stack 
 	s.http.Start()
 	s.url = s.http.URL
 	s.api, err = grpc.NewClient(public.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	require.NoError(t, err)
+	require.NoError(tb, err)
 
 	registered, err := instances.Register(folder, instances.Instance{
 		AppID: appID, Namespace: o.Namespace, PID: int(pids.Add(1)), Address: internal.Addr().String(), Started: time.Now(),
 	})
-	require.NoError(t, err)
-	t.Cleanup(func() {
+	require.NoError(tb, err)
+	tb.Cleanup(func() {
 		_ = registered.Close()
 		s.api.Close()
 		s.http.CloseClientConnections()
 		s.http.Close()
 		internalServer.Stop()
 		publicServer.Stop()
-		require.NoError(t, s.block.Close())
+		require.NoError(tb, s.block.Close())
 	})
 	return s
 }
@@ -100,37 +101,46 @@ type unimplemented struct {
 }
 
 // withApp gives a stack the app at an address or URL.
-func withApp(t testing.TB, protocol app.Protocol, at string, change ...func(*app.Options)) func(*Options) {
-	t.Helper()
+func withApp(tb testing.TB, protocol app.Protocol, at string, change ...func(*app.Options)) func(*Options) {
+	tb.Helper()
 	_, hostPort, ok := strings.Cut(at, "://")
 	if !ok {
 		hostPort = at
 	}
 	host, port, err := net.SplitHostPort(hostPort)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	n, err := strconv.Atoi(port)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	o := app.Options{Protocol: protocol, Host: host, Port: n}
 	for _, c := range change {
 		c(&o)
 	}
 	channel, err := app.New(o)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = channel.Close() })
+	require.NoError(tb, err)
+	tb.Cleanup(func() { _ = channel.Close() })
 	return func(o *Options) { o.App = channel }
 }
 
-func listen(t testing.TB) net.Listener {
-	t.Helper()
+func listen(tb testing.TB) net.Listener {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return l
 }
 
 // serve runs an HTTP app.
-func serve(t testing.TB, h http.HandlerFunc) string {
-	t.Helper()
+func serve(tb testing.TB, h http.HandlerFunc) string {
+	tb.Helper()
 	s := httptest.NewServer(h)
-	t.Cleanup(s.Close)
+	tb.Cleanup(s.Close)
 	return s.URL
+}
+
+// fixedResolver answers every question alike.
+type fixedResolver func() string
+
+func (fixedResolver) Init(context.Context, contrib.Metadata) error { return nil }
+func (fixedResolver) Close() error                                 { return nil }
+func (r fixedResolver) ResolveID(context.Context, contrib.ResolveRequest) (string, error) {
+	return r(), nil
 }

@@ -8,9 +8,6 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// receiver is the receiving half of a client or server stream.
-type receiver interface{ RecvMsg(any) error }
-
 // body reads the payloads that follow a stream's first message. Read may be
 // called by another goroutine than Close.
 type body struct {
@@ -42,12 +39,8 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (b *body) next() error {
-	if err := b.stream.RecvMsg(&b.frame); err != nil {
-		return err // io.EOF is the body's end
-	}
-	return b.seq.check(&b.frame, false)
-}
+// next receives a payload; io.EOF is the body's end.
+func (b *body) next() error { return b.seq.receive(b.stream, &b.frame, false) }
 
 // Close ends the stream first, which lets a Read that waits return.
 func (b *body) Close() error {

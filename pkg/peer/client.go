@@ -178,13 +178,10 @@ func firstSeq(data []byte) uint64 {
 // first receives the first message of a response.
 func (b *body) first() (*app.Response, error) {
 	defer b.frame.free()
-	if err := b.stream.RecvMsg(&b.frame); err != nil {
+	if err := b.seq.receive(b.stream, &b.frame, true); err != nil {
 		if errors.Is(err, io.EOF) {
-			return nil, status.Error(codes.Internal, "the other sidecar ended the call without an answer")
+			err = status.Error(codes.Internal, "the other sidecar ended the call without an answer")
 		}
-		return nil, err
-	}
-	if err := b.seq.check(&b.frame, true); err != nil {
 		return nil, err
 	}
 	resp, err := parseResponse(b.frame.head)

@@ -15,9 +15,9 @@ func Codec() encoding.CodecV2 { return codec{encoding.GetCodecV2("proto")} }
 type message interface {
 	// take hands the encoded message over to gRPC.
 	take() mem.BufferSlice
-	// parse reads a received message. It takes a reference of its own to what it
+	// put is given a received message. It takes a reference of its own to what it
 	// keeps of data.
-	parse(data mem.BufferSlice) error
+	put(data mem.BufferSlice)
 }
 
 type codec struct{ encoding.CodecV2 }
@@ -31,7 +31,8 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if m, ok := v.(message); ok {
-		return m.parse(data)
+		m.put(data)
+		return nil
 	}
 	return c.CodecV2.Unmarshal(data, v)
 }
@@ -48,10 +49,9 @@ func (r *Raw) take() mem.BufferSlice {
 	return b
 }
 
-func (r *Raw) parse(data mem.BufferSlice) error {
+func (r *Raw) put(data mem.BufferSlice) {
 	data.Ref()
 	r.buffers = data
-	return nil
 }
 
 // unary is the one message of an unary call: encoded to send, or received.
@@ -66,10 +66,7 @@ func (u *unary) take() mem.BufferSlice {
 	return b
 }
 
-func (u *unary) parse(data mem.BufferSlice) error {
-	u.received = string(data.Materialize())
-	return nil
-}
+func (u *unary) put(data mem.BufferSlice) { u.received = string(data.Materialize()) }
 
 // pooled returns an encoded message that stands in a pooled buffer.
 func pooled(b *[]byte) mem.BufferSlice {

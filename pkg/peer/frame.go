@@ -2,7 +2,6 @@ package peer
 
 import (
 	"bytes"
-	"fmt"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
@@ -88,15 +87,19 @@ func (f *frame) take() mem.BufferSlice {
 	return b
 }
 
-func (f *frame) parse(data mem.BufferSlice) error {
+func (f *frame) put(data mem.BufferSlice) {
 	f.free()
-	*f = frame{}
 	if len(data) == 1 {
 		f.memory = data[0]
 		f.memory.Ref()
 	} else {
 		f.memory = data.MaterializeToBuffer(mem.DefaultBufferPool())
 	}
+}
+
+// parse reads the message that was received; its parts are valid until free.
+func (f *frame) parse() error {
+	*f = frame{memory: f.memory}
 	for field, err := range fields(f.memory.ReadOnlyData()) {
 		if err != nil {
 			return err
@@ -145,11 +148,18 @@ func (f *frame) keep() []byte {
 	return bytes.Clone(f.data)
 }
 
-// sequence checks that a stream's payloads are numbered from 0 without a gap.
+// sequence numbers a stream's payloads: from 0, without a gap.
 type sequence uint64
 
-func (s *sequence) check(f *frame, first bool) error {
-	switch {
+// receive reads the next message of the stream, the first of which alone has a
+// head.
+func (s *sequence) receive(stream receiver, f *frame, first bool) error {
+	if err := stream.RecvMsg(f); err != nil {
+		return err
+	}
+	switch err := f.parse(); {
+	case err != nil:
+		return status.Error(codes.InvalidArgument, err.Error())
 	case first && !f.hasHead:
 		return status.Error(codes.InvalidArgument, "the first message of the stream has no metadata")
 	case !first && f.hasHead:
@@ -157,9 +167,12 @@ func (s *sequence) check(f *frame, first bool) error {
 	case !first && !f.hasPayload:
 		return status.Error(codes.InvalidArgument, "a message in the middle of the stream has no payload")
 	case f.hasPayload && f.seq != uint64(*s):
-		return status.Error(codes.InvalidArgument, fmt.Sprintf("the stream has a gap: expected payload %d, got %d", *s, f.seq))
+		return status.Errorf(codes.InvalidArgument, "the stream has a gap: expected payload %d, got %d", *s, f.seq)
 	case f.hasPayload:
 		*s++
 	}
 	return nil
 }
+
+// receiver is the receiving half of a client or server stream.
+type receiver interface{ RecvMsg(any) error }

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,8 @@ type pool struct {
 	conns  map[Target]*conn
 	closed bool
 }
+
+var errClientClosed = errors.New("the client is closed")
 
 // conn carries any number of calls at once.
 type conn struct {
@@ -50,7 +53,7 @@ func (p *pool) add(t Target) (*conn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return nil, grpc.ErrClientConnClosing
+		return nil, errClientClosed
 	}
 	c, ok := p.conns[t]
 	if !ok {

@@ -111,15 +111,11 @@ func (b *body) request() (*app.Request, error) {
 }
 
 func (b *body) firstRequest() (*app.Request, error) {
-	err := b.stream.RecvMsg(&b.frame)
-	if err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil, status.Error(codes.InvalidArgument, "the stream has no messages")
-		}
-		return nil, err
-	}
 	defer b.frame.free()
-	if err := b.seq.check(&b.frame, true); err != nil {
+	if err := b.seq.receive(b.stream, &b.frame, true); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = status.Error(codes.InvalidArgument, "the stream has no messages")
+		}
 		return nil, err
 	}
 	req, err := parseRequest(b.frame.head)
