@@ -96,7 +96,7 @@ func (g *generation) connectApp() error {
 	g.ready.set(targetApp, fmt.Sprintf("not listening on port %d yet", o.AppPort))
 	options := app.Options{
 		Protocol: app.Protocol(o.AppProtocol), Host: o.AppChannelAddress, Port: o.AppPort, MaxConcurrency: o.AppMaxConcurrency,
-		Token: o.AppAPIToken, MaxBodySize: int(o.MaxBodySize), Logger: g.log,
+		Token: o.AppAPIToken, MaxBodySize: o.messageLimit(), Logger: g.log,
 	}
 	if o.AppHealthCheck {
 		options.Health = &app.HealthOptions{
@@ -116,6 +116,14 @@ func (g *generation) appHealthy(healthy bool) {
 	}
 	g.ready.set(targetApp, reason)
 }
+
+// headerSlop is what net/http takes beyond its limit for headers. Both faces
+// take the same.
+const headerSlop = 4 << 10
+
+// envelope is room for what another sidecar puts around a body that is as large
+// as it may be.
+const envelope = 64 << 10
 
 // newServers makes the servers of the APIs and the one for other sidecars.
 func (g *generation) newServers() error {
@@ -157,7 +165,7 @@ func (g *generation) newServers() error {
 
 	log := telemetry.Scope(g.s.base, "dapr.runtime.grpc.api")
 	options := grpcapi.Options{
-		MaxMessage: int(max(o.MaxBodySize, 0)), Token: o.APIToken, Filter: filter, Unknown: g.blocks.invoke.ProxyFromApp,
+		MaxMessage: o.messageLimit(), MaxHeader: int(o.ReadBufferSize) + headerSlop, Token: o.APIToken, Filter: filter, Unknown: g.blocks.invoke.ProxyFromApp,
 		Grace: o.GracefulShutdown, Log: log, Errors: counter,
 	}
 	if httpMetrics != nil {
@@ -172,7 +180,7 @@ func (g *generation) newServers() error {
 		metadataRPC: metadataRPC{g.metadata}, shutdownRPC: shutdownRPC{g.shutdown},
 	})
 	g.sidecar = grpcapi.New(grpcapi.Options{
-		Unknown: g.blocks.invoke.ProxyFromPeer, Grace: o.GracefulShutdown,
+		Unknown: g.blocks.invoke.ProxyFromPeer, MaxMessage: o.messageLimit() + envelope, Grace: o.GracefulShutdown,
 		Log: telemetry.Scope(g.s.base, "dapr.runtime.grpc.internal"), Extra: peer.ServerOptions(),
 	})
 	peer.Register(g.sidecar, g.blocks.invoke)

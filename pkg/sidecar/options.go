@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -91,6 +92,15 @@ type Options struct {
 	Warnings []string
 
 	metricsPortGiven bool
+}
+
+// messageLimit is MaxBodySize for a body that is one message, in bytes; without
+// a limit it is the largest message there can be.
+func (o *Options) messageLimit() int {
+	if o.MaxBodySize < 0 {
+		return math.MaxInt32
+	}
+	return int(min(o.MaxBodySize, math.MaxInt32))
 }
 
 // notBuilt are the flags that are part of the contract and whose feature comes
