@@ -31,7 +31,10 @@ func Listen(path string) (net.Listener, error) {
 		return nil, fmt.Errorf("unix socket %s: %w", path, err)
 	}
 	l, err := net.Listen("unix", path)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("unix socket %s: the folder does not exist: create it or choose another --unix-domain-socket", path)
+	case err != nil:
 		return nil, fmt.Errorf("unix socket %s: %w", path, err)
 	}
 	return l, nil
