@@ -66,10 +66,14 @@ type given struct {
 // deadline bounds every wait. It is generous: a busy machine is no failure.
 const deadline = 20 * time.Second
 
-// eventually polls until the condition holds.
-func eventually(t *testing.T, what string, condition func() bool) {
+// eventually polls until the condition holds; else says what is wrong.
+func eventually(t *testing.T, wrong string, condition func() bool) {
 	t.Helper()
-	require.Eventually(t, condition, deadline, 5*time.Millisecond, what)
+	for end := time.Now().Add(deadline); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal(wrong)
+		}
+	}
 }
 
 // process is a daprd that runs or has run.
