@@ -26,26 +26,27 @@ const (
 	codeDelete           = "ERR_STATE_DELETE"
 	codeTransaction      = "ERR_STATE_TRANSACTION"
 	codeQuery            = "ERR_STATE_QUERY"
-	resourceKind         = "state"
-	reasonNotConfigured  = "DAPR_STATE_NOT_CONFIGURED"
-	reasonNotFound       = "DAPR_STATE_NOT_FOUND"
-	reasonNotSupported   = "DAPR_STATE_NOT_SUPPORTED"
-	reasonIllegalKey     = "DAPR_STATE_ILLEGAL_KEY"
-	reasonTooMany        = "DAPR_STATE_TOO_MANY_TRANSACTIONS"
-	reasonGetFailed      = "DAPR_STATE_GET_STATE_FAILED"
-	reasonQueryFailed    = "DAPR_STATE_QUERY_FAILED"
+)
+
+// The reasons that programs read in the details.
+const (
+	reasonNotConfigured = "DAPR_STATE_NOT_CONFIGURED"
+	reasonNotFound      = "DAPR_STATE_NOT_FOUND"
+	reasonNotSupported  = "DAPR_STATE_NOT_SUPPORTED"
+	reasonIllegalKey    = "DAPR_STATE_ILLEGAL_KEY"
+	reasonTooMany       = "DAPR_STATE_TOO_MANY_TRANSACTIONS"
+	reasonGetFailed     = "DAPR_STATE_GET_STATE_FAILED"
+	reasonQueryFailed   = "DAPR_STATE_QUERY_FAILED"
 )
 
 func errNotConfigured(name string) *apierror.Error {
-	return apierror.New(codeNotConfigured, http.StatusInternalServerError, codes.FailedPrecondition,
-		"no state store is configured: add a component of type state.*, such as state.redis").
-		WithReason(reasonNotConfigured, nil).WithResource(resourceKind, name, "", "")
+	return about(name, reasonNotConfigured, apierror.New(codeNotConfigured, http.StatusInternalServerError, codes.FailedPrecondition,
+		"no state store is configured: add a component of type state.*, such as state.redis"))
 }
 
 func errNotReady(name string, reason error) *apierror.Error {
-	return apierror.New(codeNotConfigured, http.StatusInternalServerError, codes.FailedPrecondition,
-		"state store %s is not ready: %w", name, reason).
-		WithReason(reasonNotConfigured, nil).WithResource(resourceKind, name, "", "")
+	return about(name, reasonNotConfigured, apierror.New(codeNotConfigured, http.StatusInternalServerError, codes.FailedPrecondition,
+		"state store %s is not ready: %w", name, reason))
 }
 
 func errNotFound(name string, known []string) *apierror.Error {
@@ -53,65 +54,56 @@ func errNotFound(name string, known []string) *apierror.Error {
 	if n := nearest.Name(name, known); n != "" {
 		hint = "; did you mean " + n + "?"
 	}
-	return apierror.New(codeNotFound, http.StatusBadRequest, codes.InvalidArgument,
-		"state store %s is not found%s", name, hint).
-		WithReason(reasonNotFound, nil).WithResource(resourceKind, name, "", "")
+	return about(name, reasonNotFound, apierror.New(codeNotFound, http.StatusBadRequest, codes.InvalidArgument,
+		"state store %s is not found%s", name, hint))
 }
 
 func errNoDefault(candidates []string) *apierror.Error {
-	return apierror.New(codeNotFound, http.StatusBadRequest, codes.InvalidArgument,
+	return about("", reasonNotFound, apierror.New(codeNotFound, http.StatusBadRequest, codes.InvalidArgument,
 		"the request names no state store and there are several: %s; name one in the path (/v1.0/state/<store>) or call one component statestore",
-		strings.Join(candidates, ", ")).
-		WithReason(reasonNotFound, nil).WithResource(resourceKind, "", "", "")
+		strings.Join(candidates, ", ")))
 }
 
 func errEmptyKey(store string) *apierror.Error {
-	return apierror.New(codeMalformed, http.StatusBadRequest, codes.InvalidArgument,
-		"key is empty in a request to state store %s", store).
-		WithField("key", "must not be empty")
+	return malformed("key", "must not be empty", "key is empty in a request to state store %s", store)
 }
 
 func errIllegalKey(store, key string) *apierror.Error {
-	return apierror.New(codeMalformed, http.StatusBadRequest, codes.InvalidArgument,
-		"key %q must not contain %q", key, separator).
-		WithReason(reasonIllegalKey, nil).WithResource(resourceKind, store, "", "").
-		WithField("key", "must not contain '"+separator+"'")
+	return about(store, reasonIllegalKey, apierror.New(codeMalformed, http.StatusBadRequest, codes.InvalidArgument,
+		"key %q must not contain %q", key, separator)).WithField("key", "must not contain "+separator)
 }
 
 func errOption(field, value, allowed string) *apierror.Error {
-	return apierror.New(codeMalformed, http.StatusBadRequest, codes.InvalidArgument,
-		"%s %q is not one of %s", field, value, allowed).
-		WithField(field, "must be one of "+allowed)
+	return malformed(field, "must be one of "+allowed, "%s %q is not one of %s", field, value, allowed)
 }
 
 func errTTL(value string) *apierror.Error {
-	return apierror.New(codeMalformed, http.StatusBadRequest, codes.InvalidArgument,
-		"metadata ttlInSeconds %q is not a whole number of seconds from -1 (never expires) to 2147483647", value).
-		WithField("metadata.ttlInSeconds", "must be a whole number from -1 to 2147483647")
+	return malformed("metadata.ttlInSeconds", "must be a whole number from -1 to 2147483647",
+		"metadata ttlInSeconds %q is not a whole number of seconds from -1 (never expires) to 2147483647", value)
+}
+
+func errMalformedQuery(err error) *apierror.Error {
+	return malformed("query", "must be the JSON of a query", "failed to parse the query: %w", err)
 }
 
 func errNoTransactions(store string) *apierror.Error {
-	return apierror.New(codeNotSupported, http.StatusInternalServerError, codes.Unimplemented,
-		"state store %s has no transactions", store).
-		WithReason(reasonNotSupported, nil).WithResource(resourceKind, store, "", "")
+	return about(store, reasonNotSupported, apierror.New(codeNotSupported, http.StatusInternalServerError, codes.Unimplemented,
+		"state store %s has no transactions", store))
 }
 
 func errNoQueries(store string) *apierror.Error {
-	return apierror.New(codeNotSupported, http.StatusInternalServerError, codes.Unimplemented,
-		"state store %s has no queries", store).
-		WithReason(reasonNotSupported, nil).WithResource(resourceKind, store, "", "")
+	return about(store, reasonNotSupported, apierror.New(codeNotSupported, http.StatusInternalServerError, codes.Unimplemented,
+		"state store %s has no queries", store))
 }
 
 func errQueryEncrypted(store string) *apierror.Error {
-	return apierror.New(codeNotSupported, http.StatusInternalServerError, codes.Unimplemented,
-		"state store %s cannot be queried: its values are encrypted", store).
-		WithReason(reasonNotSupported, nil).WithResource(resourceKind, store, "", "")
+	return about(store, reasonNotSupported, apierror.New(codeNotSupported, http.StatusInternalServerError, codes.Unimplemented,
+		"state store %s cannot be queried: its values are encrypted", store))
 }
 
 func errTooMany(store string, count, limit int) *apierror.Error {
-	return apierror.New(codeTooMany, http.StatusBadRequest, codes.InvalidArgument,
-		"the transaction has %d operations, and state store %s takes at most %d", count, store, limit).
-		WithReason(reasonTooMany, nil).WithResource(resourceKind, store, "", "")
+	return about(store, reasonTooMany, apierror.New(codeTooMany, http.StatusBadRequest, codes.InvalidArgument,
+		"the transaction has %d operations, and state store %s takes at most %d", count, store, limit))
 }
 
 func errUnknownOperation(name string) *apierror.Error {
@@ -119,14 +111,9 @@ func errUnknownOperation(name string) *apierror.Error {
 		"operation %q is not one of upsert, delete", name)
 }
 
-func errMalformedQuery(err error) *apierror.Error {
-	return apierror.New(codeMalformed, http.StatusBadRequest, codes.InvalidArgument, "failed to parse the query: %w", err)
-}
-
 func errGet(store, key string, err error) *apierror.Error {
-	return apierror.New(codeGet, http.StatusInternalServerError, codes.Internal,
-		"failed to get %s from state store %s: %w", key, store, err).
-		WithReason(reasonGetFailed, nil).WithResource(resourceKind, store, "", "")
+	return about(store, reasonGetFailed, apierror.New(codeGet, http.StatusInternalServerError, codes.Internal,
+		"failed to get %s from state store %s: %w", key, store, err))
 }
 
 func errBulkGet(store string, err error) *apierror.Error {
@@ -157,9 +144,18 @@ func errTransaction(store string, err error) *apierror.Error {
 }
 
 func errQuery(store string, err error) *apierror.Error {
-	return apierror.New(codeQuery, http.StatusInternalServerError, codes.Internal,
-		"failed to query state store %s: %w", store, err).
-		WithReason(reasonQueryFailed, nil).WithResource(resourceKind, store, "", "")
+	return about(store, reasonQueryFailed, apierror.New(codeQuery, http.StatusInternalServerError, codes.Internal,
+		"failed to query state store %s: %w", store, err))
+}
+
+// about adds what programs read: the reason and the store.
+func about(store, reason string, e *apierror.Error) *apierror.Error {
+	return e.WithReason(reason, nil).WithResource("state", store, "", "")
+}
+
+// malformed is a request with a field that is not what it must be.
+func malformed(field, must, format string, args ...any) *apierror.Error {
+	return apierror.New(codeMalformed, http.StatusBadRequest, codes.InvalidArgument, format, args...).WithField(field, must)
 }
 
 // writeStatus tells an etag that does not match, which the app can solve by

@@ -61,6 +61,7 @@ func (b *Block) Open(ctx context.Context, spec component.Spec) error {
 	}
 	metadata := contrib.Metadata{Base: contribmetadata.Base{Name: spec.Name, Properties: spec.Metadata}}
 	if err := s.driver.Init(ctx, metadata); err != nil {
+		abandon(s.driver)
 		return fmt.Errorf("open state store %s: %w", spec.LogName(), err)
 	}
 	s.learn()

@@ -113,6 +113,14 @@ func (s *store) close(ctx context.Context) error {
 	}
 }
 
+// abandon closes a driver that did not open. It can hold connections already,
+// and a component whose server is down is opened again and again. Drivers need
+// not expect that, and some panic.
+func abandon(driver contrib.Store) {
+	defer func() { _ = recover() }()
+	_ = driver.Close() // why it did not open is what the user must know
+}
+
 // separator stands between the prefix and the app's key. Apps cannot use it:
 // that is what keeps them out of each other's keys.
 const separator = "||"

@@ -18,11 +18,15 @@ import (
 	"github.com/hyperdapr/dapr/pkg/component"
 	"github.com/hyperdapr/dapr/pkg/state"
 	"github.com/hyperdapr/dapr/pkg/state/statetest"
-	"github.com/hyperdapr/dapr/pkg/telemetry"
 )
 
+// sqlite is the store that every app on a developer's machine shares.
 func sqlite(file string) component.Spec {
-	return spec("state.sqlite", "v1", map[string]string{"connectionString": file, "busyTimeout": "10s", "cleanupInterval": "1h"})
+	return spec("state.sqlite", "v1", map[string]string{
+		"connectionString": "file:" + file + "?_pragma=synchronous(NORMAL)",
+		"busyTimeout":      "10s",
+		"cleanupInterval":  "1h",
+	})
 }
 
 func TestSQLite(t *testing.T) {
@@ -61,7 +65,7 @@ func TestSQLiteSharedByProcesses(t *testing.T) {
 	}
 	wg.Wait()
 
-	b := openShared(t, file, "reader")
+	b := open(t, shared(file))
 	for writer := range writers {
 		for caller := range callersEach {
 			for n := range writesEach {
@@ -81,20 +85,16 @@ func sharedKey(writer string, caller, n int) string {
 	return fmt.Sprintf("%s-%d-%d", writer, caller, n)
 }
 
-func openShared(t *testing.T, file, appID string) *state.Block {
-	t.Helper()
-	b := state.New(state.Options{AppID: appID, Log: telemetry.Discard(), Metrics: telemetry.NewMetrics(appID)})
+func shared(file string) component.Spec {
 	s := sqlite(file)
 	s.Metadata["keyPrefix"] = "name"
-	require.NoError(t, b.Open(t.Context(), s))
-	t.Cleanup(func() { require.NoError(t, b.Close(context.WithoutCancel(t.Context()), "statestore")) })
-	return b
+	return s
 }
 
 // writeShared is what each process does.
 func writeShared(t *testing.T, file, writer string) {
 	t.Helper()
-	b := openShared(t, file, writer)
+	b := open(t, shared(file))
 	var wg sync.WaitGroup
 	for caller := range callersEach {
 		wg.Go(func() {

@@ -47,7 +47,7 @@ func New(log logger.Logger) state.Store {
 	return &Store{StateStore: driver.NewRedisStateStore(log).(*driver.StateStore), log: log}
 }
 
-// Init connects to the server.
+// Init connects to the server. Close the store also when it fails.
 func (s *Store) Init(ctx context.Context, md state.Metadata) (err error) {
 	properties := maps.Clone(md.Properties) // the library's parser adds to them
 	if err := reach(ctx, properties); err != nil {
@@ -58,13 +58,12 @@ func (s *Store) Init(ctx context.Context, md state.Metadata) (err error) {
 		return err
 	}
 	if err = s.StateStore.Init(ctx, md); err != nil {
-		_ = s.writer.Close() // the first error says more
 		return err
 	}
 	s.hasJSON = library.ClientHasJSONSupport(s.writer)
 	info, err := s.writer.DoRead(ctx, "INFO", "replication")
 	if err != nil {
-		return errors.Join(fmt.Errorf("redis: read the number of replicas: %w", err), s.Close())
+		return fmt.Errorf("redis: read the number of replicas: %w", err)
 	}
 	s.replicas = connectedReplicas(fmt.Sprint(info))
 	return nil
@@ -90,6 +89,9 @@ func reach(ctx context.Context, properties map[string]string) error {
 
 // Close ends the connections.
 func (s *Store) Close() error {
+	if s.writer == nil {
+		return nil
+	}
 	return errors.Join(s.writer.Close(), s.StateStore.Close())
 }
 

@@ -9,6 +9,13 @@ package sqlite
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/dapr/components-contrib/state"
 	driver "github.com/dapr/components-contrib/state/sqlite"
@@ -27,6 +34,33 @@ func New(log logger.Logger) state.Store {
 		SQLiteStore: driver.NewSQLiteStateStore(log).(*driver.SQLiteStore),
 		writer:      make(chan struct{}, 1),
 	}
+}
+
+// Init opens the database file, which it makes where there is none.
+func (s *Store) Init(ctx context.Context, md state.Metadata) error {
+	err := s.SQLiteStore.Init(ctx, md)
+	if err == nil {
+		return nil
+	}
+	// SQLite says "out of memory" when the folder is missing.
+	if folder := folder(md); folder != "" {
+		if _, statErr := os.Stat(folder); errors.Is(statErr, fs.ErrNotExist) {
+			return fmt.Errorf("the folder %s of metadata connectionString does not exist: create it: %w", folder, err)
+		}
+	}
+	return err
+}
+
+// folder is where the database file is to be; "" when it is not kept in a file,
+// or its name is in a form that only SQLite understands.
+func folder(md state.Metadata) string {
+	name, _ := md.GetProperty("connectionString", "url")
+	name, _, _ = strings.Cut(strings.TrimPrefix(name, "file:"), "?")
+	name, err := url.PathUnescape(name)
+	if err != nil || name == "" || strings.HasPrefix(name, ":memory:") || strings.HasPrefix(name, "//") {
+		return ""
+	}
+	return filepath.Dir(name)
 }
 
 // Set writes one value.
