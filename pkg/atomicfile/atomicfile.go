@@ -7,12 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // WriteFile replaces the file at path with data. The mode is that of the new
 // file. The data is on disk before the name changes.
 func WriteFile(path string, data []byte, perm fs.FileMode) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp*")
+	f, err := os.CreateTemp(filepath.Dir(path), unfinished(path)+"*")
 	if err != nil {
 		return err
 	}
@@ -35,3 +36,25 @@ func WriteFile(path string, data []byte, perm fs.FileMode) (err error) {
 	}
 	return os.Rename(f.Name(), path)
 }
+
+// RemoveUnfinished removes what writers of the file at path left that were
+// killed. It must not be called while one may be at work.
+func RemoveUnfinished(path string) error {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), unfinished(path)) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(filepath.Dir(path), e.Name())); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// unfinished is how the names of files begin that are not complete yet.
+func unfinished(path string) string { return "." + filepath.Base(path) + ".tmp" }

@@ -242,6 +242,7 @@ func sweep(path string) {
 		return
 	}
 	if isNamed(lock, path+lockSuffix) {
+		_ = atomicfile.RemoveUnfinished(path + entrySuffix)
 		_ = remove(path, lock)
 		return
 	}

@@ -43,7 +43,8 @@ func TestEntryOfADeadProcessIsSwept(t *testing.T) {
 	dir := t.TempDir()
 	r, err := Register(dir, Instance{AppID: "gone", PID: 7})
 	require.NoError(t, err)
-	require.NoError(t, r.lock.Unlock()) // what the kernel does to a killed process
+	require.NoError(t, os.WriteFile(filepath.Join(dir, ".gone@@7.json.tmp1"), nil, 0o600)) // it died while it wrote
+	require.NoError(t, r.lock.Unlock())                                                    // what the kernel does to a killed process
 
 	got, err := List(dir)
 	require.NoError(t, err)
