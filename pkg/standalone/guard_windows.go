@@ -1,8 +1,10 @@
 package standalone
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -107,6 +109,13 @@ func (g *guard) kill(pid int) {
 
 // close closes the job, and thereby ends what is left in it.
 func (g *guard) close() error { return windows.CloseHandle(g.job) }
+
+// Keep does nothing: no keeper is started here.
+func Keep(context.Context, io.Reader) error { return nil }
+
+// isChild tells whether a process was started by another one, which is taken to
+// be so while both live.
+func isChild(pid, parent int) bool { return alive(pid) && alive(parent) }
 
 // alive tells whether a process exists and has not ended.
 func alive(pid int) bool {

@@ -95,6 +95,9 @@ func playSidecar(args []string) error {
 	if err != nil {
 		return err
 	}
+	if *appID == "silent" { // listens and never answers
+		time.Sleep(time.Hour)
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1.0/healthz/outbound", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusNoContent)

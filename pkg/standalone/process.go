@@ -20,7 +20,8 @@ type process struct {
 	output sync.WaitGroup
 }
 
-// launch starts cmd under the guard and copies its output to the two writers.
+// launch starts cmd under the guard and copies its output to the writers. Without
+// a second one both outputs go to the first, in the order they were written.
 //
 // The pipes are our own, because exec.Cmd's would make Wait last as long as any
 // descendant holds them open: a daemon left by the app would hide the app's end.
@@ -30,18 +31,23 @@ func launch(g *guard, of part, cmd *exec.Cmd, stdout, stderr io.Writer) (*proces
 	if err != nil {
 		return nil, fmt.Errorf("make a pipe: %w", err)
 	}
-	errR, errW, err := os.Pipe()
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("make a pipe: %w", err), outR.Close(), outW.Close())
+	errR, errW := outR, outW
+	if stderr != nil {
+		if errR, errW, err = os.Pipe(); err != nil {
+			return nil, errors.Join(fmt.Errorf("make a pipe: %w", err), outR.Close(), outW.Close())
+		}
 	}
 	cmd.Stdout, cmd.Stderr = outW, errW
 	err = g.start(of, cmd)
 	_, _ = outW.Close(), errW.Close() // the child has its own
 	if err != nil {
-		return nil, errors.Join(err, outR.Close(), errR.Close())
+		_, _ = outR.Close(), errR.Close()
+		return nil, err
 	}
 	p.copy(stdout, outR)
-	p.copy(stderr, errR)
+	if stderr != nil {
+		p.copy(stderr, errR)
+	}
 	go func() {
 		_ = cmd.Wait() // the state says it all
 		p.state = cmd.ProcessState

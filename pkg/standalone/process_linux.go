@@ -2,9 +2,11 @@ package standalone
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 )
 
 // find lists the living processes of the run.
@@ -25,7 +27,7 @@ func (t trace) find() (app, sidecar []int, err error) {
 			continue
 		}
 		// A process that ends while it is looked at has no files any more.
-		group, alive := processGroup(pid)
+		_, group, alive := look(pid)
 		if !alive {
 			continue
 		}
@@ -44,27 +46,38 @@ func (t trace) find() (app, sidecar []int, err error) {
 	return app, sidecar, nil
 }
 
-// processGroup returns a process's group and whether it lives. One that has
+// look returns a process's parent and group, and whether it lives. One that has
 // ended and was not collected by its parent does not: nothing can be done about
-// it, and nothing needs to.
-func processGroup(pid int) (group int, alive bool) {
+// it, and nothing needs to. But while it has threads that have not ended, it
+// still holds its locks and sockets.
+func look(pid int) (parent, group int, alive bool) {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return 0, false
+		return 0, 0, false
 	}
-	// "pid (name) state ppid pgrp …", where the name may hold anything.
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 3 || bytes.ContainsAny(fields[0], "ZXx") {
-		return 0, false
+	// "pid (name) state ppid pgrp …", where the name may hold anything; the
+	// number of threads is the 18th after it.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 18 {
+		return 0, 0, false
 	}
-	group, err = strconv.Atoi(string(fields[2]))
-	return group, err == nil
+	parent, err1 := strconv.Atoi(fields[1])
+	group, err2 := strconv.Atoi(fields[2])
+	threads, err3 := strconv.Atoi(fields[17])
+	ended := strings.Contains("ZXx", fields[0]) && threads <= 1
+	return parent, group, !ended && errors.Join(err1, err2, err3) == nil
 }
 
 // alive tells whether a process exists and has not ended.
 func alive(pid int) bool {
-	_, ok := processGroup(pid)
+	_, _, ok := look(pid)
 	return ok
+}
+
+// isChild tells whether a living process was started by another one.
+func isChild(pid, parent int) bool {
+	p, _, ok := look(pid)
+	return ok && p == parent
 }
 
 // standApart gives this process another name than the CLI's, so that whoever

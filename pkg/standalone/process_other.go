@@ -52,5 +52,9 @@ func alive(pid int) bool {
 	return err == nil || errors.Is(err, syscall.EPERM)
 }
 
+// isChild tells whether a process was started by another one, which is taken to
+// be so while both live.
+func isChild(pid, parent int) bool { return alive(pid) && alive(parent) }
+
 // standApart does nothing: a process's name is its file's here.
 func standApart() {}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hyperdapr/dapr/pkg/instances"
@@ -142,7 +143,7 @@ type run struct {
 	console *console
 	sources []*source
 	// lastWords is the sidecar's last line.
-	lastWords string
+	lastWords atomic.Pointer[string]
 
 	sidecar, app *process
 }
@@ -206,10 +207,8 @@ func (r *run) startSidecar() error {
 		return err
 	}
 	out := r.source("== DAPR == ", daprStyle, r.Out, r.journal.sidecar)
-	out.last = func(line string) { r.lastWords = line }
-	errs := r.source("== DAPR == ", daprStyle, r.Err, r.journal.sidecar)
-	errs.last = out.last
-	r.sidecar, err = launch(r.guard, sidecarPart, cmd, out, errs)
+	out.last = func(line string) { r.lastWords.Store(&line) }
+	r.sidecar, err = launch(r.guard, sidecarPart, cmd, out, nil)
 	release()
 	if err != nil {
 		return fmt.Errorf("start the sidecar: %w", err)
@@ -304,8 +303,8 @@ func (r *run) awaitSidecar(ctx context.Context) error {
 func (r *run) sidecarEnded(when string) error {
 	r.sidecar.drain(drainLimit)
 	said := ""
-	if r.lastWords != "" {
-		said = ": " + r.lastWords
+	if words := r.lastWords.Load(); words != nil {
+		said = ": " + *words
 	}
 	return fmt.Errorf("the sidecar ended %s (%s)%s", when, r.sidecar.state, said)
 }

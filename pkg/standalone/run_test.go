@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -17,24 +16,6 @@ import (
 
 	"github.com/hyperdapr/dapr/pkg/instances"
 )
-
-// buffer is a screen for several goroutines.
-type buffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
 
 // eventually polls until the screen shows the text.
 func (b *buffer) eventually(t *testing.T, text string) {
@@ -160,6 +141,18 @@ func TestASidecarThatDiesAtOnceSaysWhy(t *testing.T) {
 	require.Equal(t, 1, got.code)
 	require.EqualError(t, got.err, `the sidecar ended before it was ready (exit status 1): level=fatal msg="no such driver"`)
 	require.NotContains(t, screen.String(), "never")
+}
+
+func TestAStartCanBeInterrupted(t *testing.T) {
+	o := testOptions(t.TempDir(), "silent", "say", "never")
+	screen, signals, done := begin(o)
+	screen.eventually(t, "sidecar of silent")
+	signals <- syscall.SIGINT
+	got := <-done
+	require.NoError(t, got.err)
+	require.Equal(t, 130, got.code)
+	require.NotContains(t, screen.String(), "never")
+	requireNothingLeft(t, o.Layout)
 }
 
 func TestListTellsOfTheRun(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hyperdapr/dapr/pkg/instances"
@@ -20,52 +21,50 @@ func Stop(ctx context.Context, l Layout, appID string) error {
 	if err != nil {
 		return err
 	}
-	var found []Instance
-	for _, i := range running {
-		if i.AppID == appID {
-			found = append(found, describe(i))
+	var errs []error
+	var ending []int
+	for _, entry := range running {
+		if entry.AppID != appID {
+			continue
 		}
+		i := describe(entry)
+		pid := i.supervisor()
+		if err := requestStop(pid); err != nil && alive(pid) {
+			errs = append(errs, fmt.Errorf("stop process %d: %w", pid, err))
+			continue
+		}
+		ending = append(ending, pid, i.DaprdPID, i.AppPID)
 	}
-	if len(found) == 0 {
+	if ending == nil && errs == nil {
 		return appNotFound(appID, running)
 	}
-	var errs []error
-	for _, i := range found {
-		if err := requestStop(i.supervisor()); err != nil && alive(i.supervisor()) {
-			errs = append(errs, fmt.Errorf("stop process %d: %w", i.supervisor(), err))
-		}
+	if err := awaitEnd(ctx, ending); err != nil {
+		return errors.Join(append(errs, err)...)
 	}
-	return errors.Join(append(errs, awaitGone(ctx, l, found))...)
+	_, err = instances.List(l.Instances()) // removes the entries of those that were killed
+	return errors.Join(append(errs, err)...)
 }
 
 // supervisor is the process that ends the run: the CLI, or the sidecar itself
-// when there is none.
+// when there is none. The CLI may be gone and its number another process's, whom
+// it would be wrong to stop.
 func (i Instance) supervisor() int {
-	if i.CLIPID > 0 && alive(i.CLIPID) {
+	if i.CLIPID > 0 && isChild(i.DaprdPID, i.CLIPID) {
 		return i.CLIPID
 	}
 	return i.DaprdPID
 }
 
-// awaitGone waits until no process of the instances is left.
-func awaitGone(ctx context.Context, l Layout, gone []Instance) error {
+// awaitEnd waits until none of the processes is left.
+func awaitEnd(ctx context.Context, pids []int) error {
 	var left []int
 	err := poll(ctx, time.Now().Add(stopLimit), func() (bool, error) {
-		left = left[:0]
-		for _, i := range gone {
-			for _, pid := range []int{i.DaprdPID, i.AppPID, i.CLIPID} {
-				if pid > 0 && alive(pid) {
-					left = append(left, pid)
-				}
-			}
-		}
+		left = slices.DeleteFunc(slices.Clone(pids), func(pid int) bool { return pid == 0 || !alive(pid) })
 		return len(left) == 0, nil
 	})
 	if err == nil && len(left) > 0 {
-		err = fmt.Errorf("still running: processes %v", left)
-	}
-	if err == nil {
-		_, err = List(l) // removes the entries of those that were killed
+		slices.Sort(left)
+		err = fmt.Errorf("still running: processes %v", slices.Compact(left))
 	}
 	return err
 }

@@ -81,7 +81,7 @@ func addFlags(cmd *cobra.Command, opts *runOptions) {
 	o, flags := &opts.run, cmd.Flags()
 
 	flags.StringVarP(&o.AppID, "app-id", "a", "", "Id of the app, by which others call it (default: one is made up)")
-	flags.IntVarP(&o.AppPort, "app-port", "p", -1, "Port the app listens on; without it the app takes no calls")
+	flags.IntVarP(&o.AppPort, "app-port", "p", -1, "Port the app listens on; -1 is none, the app takes no calls")
 	cmdutil.EnumVar(cmd, &o.AppProtocol, "app-protocol", "P", "http", "Protocol the app speaks", standalone.AppProtocols()...)
 	flags.StringVar(&o.AppChannelAddress, "app-channel-address", "127.0.0.1", "Address the app listens on")
 	flags.IntVar(&o.AppMaxConcurrency, "app-max-concurrency", -1, "Calls to the app at one time; -1 is no limit")
@@ -93,12 +93,12 @@ func addFlags(cmd *cobra.Command, opts *runOptions) {
 	flags.IntVar(&o.AppHealthProbeTimeout, "app-health-probe-timeout", 0, "Milliseconds a probe may take (default 500)")
 	flags.IntVar(&o.AppHealthThreshold, "app-health-threshold", 0, "Failed probes in a row that make the app unhealthy (default 3)")
 
-	flags.IntVarP(&o.HTTPPort, "dapr-http-port", "H", -1, "Port of the sidecar's HTTP API (default: a free one)")
-	flags.IntVarP(&o.GRPCPort, "dapr-grpc-port", "G", -1, "Port of the sidecar's gRPC API (default: a free one)")
-	flags.IntVarP(&o.InternalGRPCPort, "dapr-internal-grpc-port", "I", -1, "Port for other sidecars (default: a free one)")
-	flags.IntVarP(&o.MetricsPort, "metrics-port", "M", -1, "Port of the sidecar's metrics (default: a free one)")
+	flags.IntVarP(&o.HTTPPort, "dapr-http-port", "H", -1, "Port of the sidecar's HTTP API; -1 is a free one")
+	flags.IntVarP(&o.GRPCPort, "dapr-grpc-port", "G", -1, "Port of the sidecar's gRPC API; -1 is a free one")
+	flags.IntVarP(&o.InternalGRPCPort, "dapr-internal-grpc-port", "I", -1, "Port for other sidecars; -1 is a free one")
+	flags.IntVarP(&o.MetricsPort, "metrics-port", "M", -1, "Port of the sidecar's metrics; -1 is a free one")
 	flags.BoolVar(&o.EnableProfiling, "enable-profiling", false, "Serve pprof of the sidecar")
-	flags.IntVar(&o.ProfilePort, "profile-port", -1, "Port of pprof (default: a free one)")
+	flags.IntVar(&o.ProfilePort, "profile-port", -1, "Port of pprof; -1 is a free one")
 	flags.StringVar(&o.ListenAddresses, "dapr-listen-addresses", "", "Addresses of the sidecar's APIs, separated by commas (default: all)")
 	flags.StringVarP(&o.UnixDomainSocket, "unix-domain-socket", "u", "", "Folder for unix domain sockets in place of the APIs' ports")
 

@@ -8,7 +8,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"os"
@@ -21,13 +20,12 @@ import (
 )
 
 func main() {
-	log.SetFlags(0)
 	for args := os.Args[1:]; len(args) > 0; {
 		verb := args[0]
 		args = args[1:]
 		next := func() string {
 			if len(args) == 0 {
-				log.Fatalf("testapp: %s needs an argument", verb)
+				fail("%s needs an argument", verb)
 			}
 			arg := args[0]
 			args = args[1:]
@@ -75,10 +73,14 @@ func main() {
 			save(next(), next())
 		case "load":
 			load(next())
+		case "post":
+			res, err := http.Post(next(), "", nil)
+			check(err)
+			answer(res)
 		case "serve":
 			serve()
 		default:
-			log.Fatalf("testapp: what is %q?", verb)
+			fail("what is %q?", verb)
 		}
 	}
 }
@@ -100,8 +102,13 @@ func number(s string) int {
 
 func check(err error) {
 	if err != nil {
-		log.Fatal("testapp: ", err)
+		fail("%v", err)
 	}
+}
+
+func fail(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "testapp: "+format+"\n", args...)
+	os.Exit(2)
 }
 
 func sidecar(path string) string {
@@ -142,5 +149,5 @@ func serve() {
 	l, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("APP_PORT"))
 	check(err)
 	fmt.Println("serving")
-	check(http.Serve(l, nil))
+	check((&http.Server{ReadHeaderTimeout: time.Minute}).Serve(l))
 }
