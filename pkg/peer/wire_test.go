@@ -154,8 +154,8 @@ func TestVerbs(t *testing.T) {
 	require.ErrorContains(t, checkVerb("PROPFIND"), `HTTP method "PROPFIND" cannot be carried between sidecars`)
 }
 
-// Whatever comes in, parsing ends with an error or a message, and agrees with
-// the protobuf library about which.
+// Whatever comes in, parsing ends with an error or a message; where the protobuf
+// library reads it too, both have read the same.
 func FuzzParse(f *testing.F) {
 	for _, tt := range requests {
 		f.Add(appendRequest(nil, tt.request, []byte("data")))
