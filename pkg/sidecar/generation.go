@@ -15,6 +15,7 @@ import (
 
 	runtimev1 "github.com/dapr/dapr/pkg/proto/runtime/v1"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
 
 	"github.com/hyperdapr/dapr/pkg/apierror"
 	"github.com/hyperdapr/dapr/pkg/apifilter"
@@ -167,6 +168,7 @@ func (g *generation) newServers() error {
 	options := grpcapi.Options{
 		MaxMessage: o.messageLimit(), MaxHeader: int(o.ReadBufferSize) + headerSlop, Token: o.APIToken, Filter: filter, Unknown: g.blocks.invoke.ProxyFromApp,
 		Grace: o.GracefulShutdown, Log: log, Errors: counter,
+		Extra: []grpc.ServerOption{grpc.ForceServerCodecV2(peer.Codec())}, // to pass on calls of services of apps
 	}
 	if httpMetrics != nil {
 		options.Metrics = grpcapi.NewMetrics(g.metrics, httpMetricsOptions(metricSpec).LatencyBuckets)
