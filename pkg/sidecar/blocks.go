@@ -43,18 +43,22 @@ func (g *generation) newBlocks() (b blocks, err error) {
 	}
 	b.invoke, err = invoke.New(invoke.Options{
 		AppID: o.AppID, Namespace: o.Namespace, App: g.app, Resolver: resolver, InternalPort: portOf(g.s.listeners.internal),
-		HostAddress: g.s.hostAddress(), MaxBodySize: o.messageLimit(), Metrics: g.metrics,
+		HostAddress: g.s.hostAddress(), Credentials: g.s.identity.peers(), MaxBodySize: o.messageLimit(), Metrics: g.metrics,
 	})
 	return b, err
 }
 
 // openResolver opens the name resolution of the Configuration; by default apps
-// on this machine find each other through its registry.
+// on one machine find each other through its registry, apps in a cluster through
+// its DNS.
 func (g *generation) openResolver() (nameresolution.Resolver, error) {
 	o, choice := g.s.o, g.set.config.Spec.NameResolution
 	driver := choice.Component
 	if driver == "" {
 		driver = "local"
+		if o.Mode == ModeKubernetes {
+			driver = "kubernetes"
+		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), resolveTimeout)
 	defer cancel()

@@ -84,7 +84,7 @@ func (s *Sidecar) newGeneration(set *settings, began time.Time, extended map[str
 		resolve: func(ctx context.Context, c *resource.Component) (component.Spec, error) {
 			return c.Resolve(ctx, s.env(g.blocks.secret.Resolve))
 		},
-		dependsOn: func(c *resource.Component) string { return c.SecretStore("") },
+		dependsOn: func(c *resource.Component) string { return c.SecretStore(s.defaultSecretStore()) },
 	}
 	return g, g.newServers()
 }
@@ -182,7 +182,7 @@ func (g *generation) newServers() error {
 		metadataRPC: metadataRPC{g.metadata}, shutdownRPC: shutdownRPC{g.shutdown},
 	})
 	g.sidecar = grpcapi.New(grpcapi.Options{
-		Unknown: g.blocks.invoke.ProxyFromPeer, MaxMessage: o.messageLimit() + envelope, Grace: o.GracefulShutdown,
+		Credentials: g.s.identity.server(), Unknown: g.blocks.invoke.ProxyFromPeer, MaxMessage: o.messageLimit() + envelope, Grace: o.GracefulShutdown,
 		Log: telemetry.Scope(g.s.base, "dapr.runtime.grpc.internal"), Extra: peer.ServerOptions(),
 	})
 	peer.Register(g.sidecar, g.blocks.invoke)

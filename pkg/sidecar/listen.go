@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hyperdapr/dapr/pkg/freeport"
@@ -49,6 +50,9 @@ func bind(o *Options, inherited *freeport.Inherited) (l *listeners, err error) {
 		}
 		for _, host := range hosts {
 			h, err := listen("http", host, o.HTTPPort, "--dapr-http-port")
+			if errors.Is(err, syscall.EADDRNOTAVAIL) && len(hosts) > 1 {
+				continue // such as ::1 where there is no IPv6
+			}
 			if err != nil {
 				return l, err
 			}
@@ -58,6 +62,9 @@ func bind(o *Options, inherited *freeport.Inherited) (l *listeners, err error) {
 			}
 			l.grpc = append(l.grpc, h)
 		}
+	}
+	if len(l.http) == 0 {
+		return l, fmt.Errorf("--dapr-listen-addresses %q: this machine has none of these addresses", o.ListenAddresses)
 	}
 	if l.internal, err = listen("internal", o.InternalAddress, o.InternalPort, "--dapr-internal-grpc-port"); err != nil {
 		return l, err

@@ -81,6 +81,18 @@ type Options struct {
 	// unhealthy.
 	AppHealthThreshold int
 
+	// EnableMTLS makes sidecars prove to each other who they are; it needs
+	// SentryAddress and TrustAnchors.
+	EnableMTLS    bool
+	SentryAddress string
+	// TrustAnchors are the PEM roots of DAPR_TRUST_ANCHORS.
+	TrustAnchors string
+	// ControlPlaneAddress is the operator's, in Kubernetes.
+	ControlPlaneAddress                            string
+	ControlPlaneTrustDomain, ControlPlaneNamespace string
+	JWTAudiences                                   []string
+	DisableBuiltinSecretStore                      bool
+
 	LogLevel  slog.Level
 	LogAsJSON bool
 
@@ -106,18 +118,13 @@ func (o *Options) messageLimit() int {
 // notBuilt are the flags that are part of the contract and whose feature comes
 // later. Setting one is not an error: the same command line must start here.
 var notBuilt = []string{
-	"actors-disseminate-timeout", "actors-service", "app-binding-options-timeout",
-	"control-plane-address", "control-plane-namespace", "control-plane-trust-domain",
-	"disable-builtin-k8s-secret-store", "disable-init-endpoints", "enable-mtls",
-	"placement-host-address", "reminders-service", "scheduler-host-address",
-	"scheduler-job-streams", "sentry-address", "sentry-request-jwt-audiences",
+	"actors-disseminate-timeout", "actors-service", "app-binding-options-timeout", "disable-init-endpoints",
+	"placement-host-address", "reminders-service", "scheduler-host-address", "scheduler-job-streams",
 }
 
 // notBuiltEnv is the same for environment variables.
 var notBuiltEnv = []string{
-	"DAPR_TRUST_ANCHORS", "DAPR_SENTRY_TOKEN_FILE", "DAPR_CONTROLPLANE_NAMESPACE",
-	"DAPR_CONTROLPLANE_TRUST_DOMAIN", "DAPR_COMPONENTS_SOCKETS_FOLDER",
-	"DAPR_SCHEDULER_HOST_ADDRESS_DNS_A", "SENTRY_LOCAL_IDENTITY",
+	"DAPR_COMPONENTS_SOCKETS_FOLDER", "DAPR_SCHEDULER_HOST_ADDRESS_DNS_A", "SENTRY_LOCAL_IDENTITY",
 	"DAPR_UNSAFE_SKIP_CONTAINER_UID_GID_CHECK",
 	"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
 	"OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
@@ -171,6 +178,8 @@ func ParseOptions(args []string, env LookupEnv) (*Options, error) {
 		APIToken:    env.get("DAPR_API_TOKEN"),
 		AppAPIToken: env.get("APP_API_TOKEN"),
 		DisableH2C:  truthy(env.get("DAPR_HTTP_DISABLE_H2C")),
+
+		TrustAnchors: env.get("DAPR_TRUST_ANCHORS"),
 	}
 	httpPort, grpcPort, profilePort, metricsPort := port(3500), port(50001), port(7777), port(9090)
 	var appPort, internalPort, publicPort port
@@ -185,7 +194,6 @@ func ParseOptions(args []string, env LookupEnv) (*Options, error) {
 		ignored                                          struct {
 			s  string
 			ss []string
-			b  bool
 			n  int
 			d  time.Duration
 		}
@@ -237,22 +245,23 @@ func ParseOptions(args []string, env LookupEnv) (*Options, error) {
 	f.BoolVar(&o.Version, "version", false, "print the version")
 	f.BoolVar(&o.BuildInfo, "build-info", false, "print the build")
 
+	f.BoolVar(&o.EnableMTLS, "enable-mtls", false, "prove to other sidecars who this one is, and have them prove it")
+	f.StringVar(&o.SentryAddress, "sentry-address", "", "address of the certificate authority")
+	f.StringVar(&o.ControlPlaneAddress, "control-plane-address", "", "address of the operator, in Kubernetes")
+	f.StringVar(&o.ControlPlaneTrustDomain, "control-plane-trust-domain", envOr(env, "DAPR_CONTROLPLANE_TRUST_DOMAIN", "localhost"), "trust domain of the control plane")
+	f.StringVar(&o.ControlPlaneNamespace, "control-plane-namespace", envOr(env, "DAPR_CONTROLPLANE_NAMESPACE", "default"), "namespace of the control plane")
+	f.StringSliceVar(&o.JWTAudiences, "sentry-request-jwt-audiences", nil, "whom the certificate authority is to make JWTs for")
+	f.BoolVar(&o.DisableBuiltinSecretStore, "disable-builtin-k8s-secret-store", false, "do without the secret store named kubernetes")
+
 	// Parsed so that command lines carry over; see notBuilt.
 	f.DurationVar(&ignored.d, "actors-disseminate-timeout", 30*time.Second, "")
 	f.StringVar(&ignored.s, "actors-service", "", "")
 	f.DurationVar(&ignored.d, "app-binding-options-timeout", 3*time.Second, "")
-	f.StringVar(&ignored.s, "control-plane-address", "", "")
-	f.StringVar(&ignored.s, "control-plane-namespace", "default", "")
-	f.StringVar(&ignored.s, "control-plane-trust-domain", "localhost", "")
-	f.BoolVar(&ignored.b, "disable-builtin-k8s-secret-store", false, "")
 	f.StringSliceVar(&ignored.ss, "disable-init-endpoints", nil, "")
-	f.BoolVar(&ignored.b, "enable-mtls", false, "")
 	f.StringVar(&ignored.s, "placement-host-address", "", "")
 	f.StringVar(&ignored.s, "reminders-service", "", "")
 	f.StringSliceVar(&ignored.ss, "scheduler-host-address", nil, "")
 	f.IntVar(&ignored.n, "scheduler-job-streams", 3, "")
-	f.StringVar(&ignored.s, "sentry-address", "", "")
-	f.StringSliceVar(&ignored.ss, "sentry-request-jwt-audiences", nil, "")
 	for _, name := range notBuilt {
 		f.Lookup(name).Usage = "part of the protocol, not built yet"
 	}
@@ -279,7 +288,9 @@ func ParseOptions(args []string, env LookupEnv) (*Options, error) {
 	}
 	o.AppHealthInterval = time.Duration(healthInterval) * time.Second
 	o.AppHealthTimeout = time.Duration(healthTimeoutMilli) * time.Millisecond
-	o.ListenAddresses = splitList(listenAddresses)
+	for _, host := range splitList(listenAddresses) {
+		o.ListenAddresses = append(o.ListenAddresses, strings.Trim(host, "[]"))
+	}
 	if given("enable-api-logging") {
 		o.EnableAPILogging = &apiLogging
 	}
@@ -364,6 +375,16 @@ func (o *Options) validate() error {
 	if o.ReadBufferSize <= 0 {
 		return fail("--read-buffer-size %d must be above zero, such as 4Ki", o.ReadBufferSize)
 	}
+	switch {
+	case o.EnableMTLS && o.SentryAddress == "":
+		return fail("--enable-mtls needs --sentry-address: the address of the certificate authority, such as localhost:50001")
+	case o.EnableMTLS && o.TrustAnchors == "":
+		return fail("--enable-mtls needs the environment variable DAPR_TRUST_ANCHORS: the PEM certificates of the roots to trust")
+	case o.Mode == ModeKubernetes && o.ControlPlaneAddress == "":
+		return fail("--mode kubernetes needs --control-plane-address: the address of the operator, such as dapr-api.dapr-system.svc.cluster.local:443")
+	case o.Mode == ModeKubernetes && o.Namespace == "":
+		return fail("--mode kubernetes needs the environment variable NAMESPACE: the namespace of the pod")
+	}
 	if o.AppHealthCheck {
 		switch {
 		case o.AppPort == 0:
@@ -419,6 +440,13 @@ func usageError(f *pflag.FlagSet, err error) error {
 type helpRequest struct{ usage string }
 
 func (*helpRequest) Error() string { return "help requested" }
+
+func envOr(env LookupEnv, name, otherwise string) string {
+	if v := env.get(name); v != "" {
+		return v
+	}
+	return otherwise
+}
 
 func splitList(s string) []string {
 	var out []string

@@ -37,9 +37,9 @@ func TestParseOptionsDefaults(t *testing.T) {
 
 func TestParseOptionsReadsEveryForm(t *testing.T) {
 	o, err := ParseOptions([]string{
-		"--app-id=a", "--app-port", "-1", "--mode", "kubernetes", "--app-protocol", "GRPC", "--max-body-size", "16Mi",
+		"--app-id=a", "--app-port", "-1", "--mode", "kubernetes", "--control-plane-address", "dapr-api:443", "--app-protocol", "GRPC", "--max-body-size", "16Mi",
 		"--enable-api-logging=false", "--resources-path", "x,y", "--resources-path", "z", "--dapr-listen-addresses", "[::1], 127.0.0.1",
-	}, env())
+	}, env("NAMESPACE", "shop"))
 	require.NoError(t, err)
 	require.Equal(t, 0, o.AppPort)
 	require.Equal(t, "grpc", o.AppProtocol)
@@ -47,20 +47,20 @@ func TestParseOptionsReadsEveryForm(t *testing.T) {
 	require.False(t, *o.EnableAPILogging)
 	require.True(t, o.StrictComponents, "strict is the default in Kubernetes")
 	require.Equal(t, []string{"x", "y", "z"}, o.ResourcesPaths)
-	require.Equal(t, []string{"[::1]", "127.0.0.1"}, o.ListenAddresses)
+	require.Equal(t, []string{"::1", "127.0.0.1"}, o.ListenAddresses)
 }
 
 func TestParseOptionsWarns(t *testing.T) {
 	o, err := ParseOptions([]string{
-		"--app-id", "a", "--enable-mtls", "--components-path", "c", "--app-ssl", "--dapr-http-max-request-size", "8", "--scheduler-job-streams", "3",
-	}, env("DAPR_TRUST_ANCHORS", "pem"))
+		"--app-id", "a", "--placement-host-address", "p:50005", "--components-path", "c", "--app-ssl", "--dapr-http-max-request-size", "8", "--scheduler-job-streams", "3",
+	}, env("DAPR_COMPONENTS_SOCKETS_FOLDER", "/x"))
 	require.NoError(t, err)
 	require.Equal(t, []string{
 		"flag --components-path is deprecated: use --resources-path",
 		"flag --app-ssl is deprecated: use --app-protocol https or grpcs",
 		"flag --dapr-http-max-request-size is deprecated: use --max-body-size",
-		"flag --enable-mtls is accepted, but what it configures is not built yet: it has no effect",
-		"environment variable DAPR_TRUST_ANCHORS is accepted, but what it configures is not built yet: it has no effect",
+		"flag --placement-host-address is accepted, but what it configures is not built yet: it has no effect",
+		"environment variable DAPR_COMPONENTS_SOCKETS_FOLDER is accepted, but what it configures is not built yet: it has no effect",
 	}, o.Warnings)
 	require.Equal(t, []string{"c"}, o.ResourcesPaths)
 	require.Equal(t, "https", o.AppProtocol)
@@ -83,6 +83,9 @@ func TestParseOptionsErrors(t *testing.T) {
 		{"bad level", []string{"--app-id", "a", "--log-level", "loud"}, `--log-level: log level "loud" is not one of debug, info, warn, error, fatal`},
 		{"bad size", []string{"--app-id", "a", "--max-body-size", "4MB"}, `--max-body-size "4MB": "4MB" is not a size: write a number of bytes, or one with a suffix such as 4Ki, 16Mi or 1Gi`},
 		{"probe timeout", []string{"--app-id", "a", "--app-port", "1", "--enable-app-health-check", "--app-health-probe-timeout", "5000"}, "--app-health-probe-timeout 5000 ms must be above zero and below the interval of 5000 ms"},
+		{"mtls without an authority", []string{"--app-id", "a", "--enable-mtls"}, "--enable-mtls needs --sentry-address: the address of the certificate authority, such as localhost:50001"},
+		{"mtls without roots", []string{"--app-id", "a", "--enable-mtls", "--sentry-address", "localhost:50001"}, "--enable-mtls needs the environment variable DAPR_TRUST_ANCHORS: the PEM certificates of the roots to trust"},
+		{"kubernetes without an operator", []string{"--app-id", "a", "--mode", "kubernetes"}, "--mode kubernetes needs --control-plane-address: the address of the operator, such as dapr-api.dapr-system.svc.cluster.local:443"},
 		{"argument", []string{"--app-id", "a", "run"}, `unexpected argument "run": daprd takes flags only, such as --app-id run`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -24,6 +24,8 @@ type settings struct {
 // an error, with every other mistake beside it: nothing is started, or on a
 // reload replaced, by half.
 func (s *Sidecar) load(ctx context.Context) (*settings, error) {
+	ctx, cancel := context.WithTimeout(ctx, operatorPatience)
+	defer cancel()
 	config, all, err := s.source.Load(ctx)
 	errs := []error{err}
 	if config == nil {
@@ -47,6 +49,9 @@ func (s *Sidecar) load(ctx context.Context) (*settings, error) {
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
+	}
+	if s.o.Mode == ModeKubernetes && !s.o.DisableBuiltinSecretStore {
+		set.components = append(set.components, builtinSecrets())
 	}
 	return set, nil
 }
@@ -102,11 +107,27 @@ func (s *Sidecar) warnNotBuilt(config *resource.Configuration, all []resource.Re
 	}
 }
 
+// builtinSecrets declares the secret store that needs no declaration.
+func builtinSecrets() *resource.Component {
+	c := &resource.Component{Spec: resource.ComponentSpec{Type: "secretstores.kubernetes", Version: "v1", IgnoreErrors: true}}
+	c.Metadata.Name = builtinSecretStore
+	return c
+}
+
+// defaultSecretStore is the store of references that name none.
+func (s *Sidecar) defaultSecretStore() string {
+	if s.o.Mode == ModeKubernetes {
+		return builtinSecretStore
+	}
+	return ""
+}
+
 // env is what references inside resources can refer to.
 func (s *Sidecar) env(secrets func(context.Context, string, string) (map[string]string, error)) resource.Env {
 	return resource.Env{
 		AppID: s.o.AppID, Namespace: s.o.Namespace, PodName: s.lookupEnv.get("POD_NAME"),
 		LookupEnv: s.lookupEnv, EnvKeys: strings.Fields(s.lookupEnv.get("DAPR_ENV_KEYS")), Secret: secrets,
+		DefaultSecretStore: s.defaultSecretStore(), InlinedSecretStore: s.defaultSecretStore(),
 	}
 }
 

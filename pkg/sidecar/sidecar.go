@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/hyperdapr/dapr/pkg/freeport"
 	"github.com/hyperdapr/dapr/pkg/instances"
 	"github.com/hyperdapr/dapr/pkg/resource"
@@ -35,8 +37,11 @@ type Sidecar struct {
 	started   time.Time
 	listeners *listeners
 	source    source
+	identity  *identity // nil without mTLS
 	warned    map[string]bool
 
+	// operatorConn is the connection to the operator; nil outside Kubernetes.
+	operatorConn *grpc.ClientConn
 	// registration is the entry in the machine's registry; nil when there is
 	// none.
 	registration *instances.Registration
@@ -61,8 +66,21 @@ func New(o *Options, env LookupEnv, log *slog.Logger) (*Sidecar, error) {
 		listeners: l, extended: make(map[string]string), warned: make(map[string]bool),
 		source: resource.Disk{Configurations: o.ConfigPaths, Folders: o.ResourcesPaths, Filter: resource.Filter{AppID: o.AppID, Namespace: o.Namespace}},
 	}
+	if err := s.join(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	s.register()
 	return s, nil
+}
+
+// join prepares the sidecar's place in a control plane: who it is, and in
+// Kubernetes where its resources come from.
+func (s *Sidecar) join() (err error) {
+	if s.identity, err = s.newIdentity(); err != nil || s.o.Mode != ModeKubernetes {
+		return err
+	}
+	s.source, s.operatorConn, err = s.operator()
+	return err
 }
 
 // register makes the entry in the machine's registry. Without one the sidecar
@@ -117,6 +135,9 @@ func (s *Sidecar) hostAddress() string {
 // Close gives the ports free and takes the entry out of the registry.
 func (s *Sidecar) Close() error {
 	err := s.listeners.close()
+	if s.operatorConn != nil {
+		err = errors.Join(err, s.operatorConn.Close())
+	}
 	if s.registration != nil {
 		err = errors.Join(err, s.registration.Close())
 	}
@@ -147,6 +168,11 @@ func (s *Sidecar) Run(ctx context.Context, reload <-chan struct{}) error {
 		s.log.Warn(w)
 	}
 
+	if s.identity != nil {
+		if err := s.identity.start(ctx, s); err != nil {
+			return err
+		}
+	}
 	set, err := s.load(ctx)
 	if err != nil {
 		return err
