@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hyperdapr/dapr/pkg/iostreams"
+	"github.com/hyperdapr/dapr/pkg/kubernetes"
 	"github.com/hyperdapr/dapr/pkg/standalone"
 )
 
@@ -25,6 +26,9 @@ type Factory struct {
 	// LogAsJSON and RuntimePath are the flags every command has.
 	LogAsJSON   bool
 	RuntimePath string
+	// Kubeconfig and KubeContext are the flags of ClusterFlags.
+	Kubeconfig  string
+	KubeContext string
 
 	// Layout is the runtime folder: below --runtime-path, else below
 	// DAPR_RUNTIME_PATH, else below the home folder.
@@ -36,6 +40,9 @@ type Factory struct {
 	Executable func() (string, error)
 	// Source is where the programs of this CLI come from.
 	Source func() (standalone.Source, error)
+	// Cluster is the Kubernetes cluster that the flags and the environment mean.
+	// It has not been spoken to yet.
+	Cluster func() (*kubernetes.Client, error)
 	// Now is the clock.
 	Now func() time.Time
 	// Status prints the lines that tell how a command gets on.
@@ -54,6 +61,7 @@ func NewFactory(env Env, streams *iostreams.IOStreams) *Factory {
 	}
 	f.Source = f.source                                                       // reads Executable
 	f.Layout = f.layout                                                       // reads Env, RuntimePath
+	f.Cluster = f.cluster                                                     // reads Env, Kubeconfig, KubeContext
 	f.Status = NewPrinter(streams, f.Now, func() bool { return f.LogAsJSON }) // reads LogAsJSON at every line
 	return f
 }
@@ -90,6 +98,15 @@ func (f *Factory) layout() (standalone.Layout, error) {
 		return standalone.Layout{}, fmt.Errorf("runtime path: %w", err)
 	}
 	return standalone.Layout{Root: filepath.Join(parent, standalone.FolderName)}, nil
+}
+
+func (f *Factory) cluster() (*kubernetes.Client, error) {
+	return kubernetes.Connect(kubernetes.Options{
+		Kubeconfig: f.Kubeconfig,
+		Context:    f.KubeContext,
+		Getenv:     f.Env.Get,
+		Warn:       func(text string) { f.Status.Warning("The cluster warns: %s", text) },
+	})
 }
 
 // executable follows links, so that what lies beside the program is found when
