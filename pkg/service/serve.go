@@ -37,20 +37,24 @@ func ServeGRPC(ctx context.Context, l net.Listener, s *grpc.Server) error {
 // ServeHTTP serves plain HTTP until the context ends, then lets requests go on
 // for up to ten seconds.
 func ServeHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
-	return serveHTTP(ctx, l, &http.Server{Handler: h}, (*http.Server).Serve)
+	s := newServer(h)
+	return serveHTTP(ctx, s, func() error { return s.Serve(l) })
 }
 
 // ServeHTTPS is ServeHTTP over TLS.
 func ServeHTTPS(ctx context.Context, l net.Listener, h http.Handler, config *tls.Config) error {
-	return serveHTTP(ctx, l, &http.Server{Handler: h, TLSConfig: config}, func(s *http.Server, l net.Listener) error {
-		return s.ServeTLS(l, "", "")
-	})
+	s := newServer(h)
+	s.TLSConfig = config
+	return serveHTTP(ctx, s, func() error { return s.ServeTLS(l, "", "") })
 }
 
-func serveHTTP(ctx context.Context, l net.Listener, s *http.Server, serve func(*http.Server, net.Listener) error) error {
-	s.ReadHeaderTimeout, s.IdleTimeout = 10*time.Second, time.Minute
+func newServer(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+}
+
+func serveHTTP(ctx context.Context, s *http.Server, serve func() error) error {
 	served := make(chan error, 1)
-	go func() { served <- serve(s, l) }()
+	go func() { served <- serve() }()
 	select {
 	case err := <-served:
 		return err
