@@ -207,6 +207,12 @@ func start(t *testing.T, id string, g given) *sidecar {
 // stopped, and must leave nothing behind.
 func begin(t *testing.T, id string, g given) *sidecar {
 	t.Helper()
+	return launch(t, id, g).meet()
+}
+
+// launch returns a sidecar that was only just started.
+func launch(t *testing.T, id string, g given) *sidecar {
+	t.Helper()
 	if g.home == "" {
 		g.home = t.TempDir()
 	}
@@ -217,7 +223,7 @@ func begin(t *testing.T, id string, g given) *sidecar {
 	}
 	if g.resources != "" {
 		s.resources = t.TempDir()
-		s.write("resources.yaml", g.resources, t)
+		require.NoError(t, os.WriteFile(filepath.Join(s.resources, "resources.yaml"), []byte(g.resources), 0o600))
 		args = append(args, "--resources-path", s.resources)
 	}
 	if g.config != "" {
@@ -226,27 +232,27 @@ func begin(t *testing.T, id string, g given) *sidecar {
 		args = append(args, "--config", s.config)
 	}
 	s.process = spawn(t, g.home, append(args, g.args...), g.env)
-	eventually(t, "daprd does not register", func() bool {
+	return s
+}
+
+// meet waits until the sidecar has bound its ports.
+func (s *sidecar) meet() *sidecar {
+	s.t.Helper()
+	eventually(s.t, "daprd does not register", func() bool {
 		if !s.running() {
-			t.Fatal("daprd ended")
+			s.t.Fatal("daprd ended")
 		}
-		i, found := registered(t, s.home, s.cmd.Process.Pid)
+		i, found := registered(s.t, s.home, s.cmd.Process.Pid)
 		s.Instance = i
 		return found
 	})
 	s.connect()
-	t.Cleanup(func() {
+	s.t.Cleanup(func() {
 		if s.running() {
 			s.stop()
 		}
 	})
 	return s
-}
-
-// write puts a file into the folder of resources.
-func (s *sidecar) write(name, text string, t *testing.T) {
-	t.Helper()
-	require.NoError(t, os.WriteFile(filepath.Join(s.resources, name), []byte(text), 0o600))
 }
 
 // registered finds the process in the machine's registry.
