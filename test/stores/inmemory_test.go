@@ -7,5 +7,6 @@ import (
 )
 
 func TestInMemory(t *testing.T) {
+	t.Parallel()
 	statetest.Run(t, spec("state.in-memory", "v1", nil))
 }

@@ -8,6 +8,7 @@ import (
 )
 
 func TestMySQL(t *testing.T) {
+	t.Parallel()
 	s := spec("state.mysql", "v1", map[string]string{"connectionString": servers.MySQL(t)})
 	statetest.Run(t, s)
 	statetest.RunDurable(t, s)

@@ -23,6 +23,7 @@ func redis(address string) component.Spec {
 }
 
 func TestRedis(t *testing.T) {
+	t.Parallel()
 	s := redis(servers.Redis(t))
 	statetest.Run(t, s)
 	statetest.RunDurable(t, s)
@@ -31,6 +32,7 @@ func TestRedis(t *testing.T) {
 // A server that is down is no etag that does not match: the app would read and
 // try again for ever.
 func TestRedisIsDown(t *testing.T) {
+	t.Parallel()
 	var b *state.Block
 	t.Run("while it is up", func(up *testing.T) {
 		s := redis(servers.Redis(up))
@@ -45,6 +47,7 @@ func TestRedisIsDown(t *testing.T) {
 
 // A strong write is on the replicas when it returns.
 func TestRedisReplica(t *testing.T) {
+	t.Parallel()
 	primary, replica := servers.Redis(t), servers.Redis(t)
 	host, port, err := net.SplitHostPort(primary)
 	require.NoError(t, err)

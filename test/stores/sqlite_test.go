@@ -30,19 +30,21 @@ func sqlite(file string) component.Spec {
 }
 
 func TestSQLite(t *testing.T) {
+	t.Parallel()
 	s := sqlite(filepath.Join(t.TempDir(), "state.db"))
 	statetest.Run(t, s)
 	statetest.RunDurable(t, s)
 }
 
 const (
-	sharedFile      = "TEST_SQLITE_FILE"   // makes this test binary a writer on the file
-	sharedWriter    = "TEST_SQLITE_WRITER" // its number
-	writers         = 5
-	callersEach     = 8
-	writesEach      = 20 // of each caller
-	sharedCounter   = "counter"
-	incrementsByOne = 10 // of each caller
+	sharedFile   = "TEST_SQLITE_FILE"   // makes this test binary a writer on the file
+	sharedWriter = "TEST_SQLITE_WRITER" // its number
+
+	writers        = 5
+	callersEach    = 8
+	writesEach     = 50 // of each caller
+	sharedCounter  = "counter"
+	incrementsEach = 20 // of each writer
 )
 
 // TestSQLiteSharedByProcesses lets processes that start at one moment write to
@@ -78,7 +80,7 @@ func TestSQLiteSharedByProcesses(t *testing.T) {
 	}
 	item, err := b.Get(t.Context(), "statestore", state.GetRequest{Key: sharedCounter})
 	require.NoError(t, err)
-	require.Equal(t, strconv.Itoa(writers*callersEach*incrementsByOne), string(item.Data))
+	require.Equal(t, strconv.Itoa(writers*incrementsEach), string(item.Data))
 }
 
 func sharedKey(writer string, caller, n int) string {
@@ -105,16 +107,15 @@ func writeShared(t *testing.T, file, writer string) {
 					t.Errorf("save %s: %v", key, err)
 				}
 			}
-			for done := 0; done < incrementsByOne; {
-				switch err := increment(t.Context(), b); {
-				case err == nil:
-					done++
-				case !isConflict(err):
-					t.Errorf("increment: %v", err)
-					return
-				}
-			}
 		})
+	}
+	for done := 0; done < incrementsEach; {
+		switch err := increment(t.Context(), b); {
+		case err == nil:
+			done++
+		case !isConflict(err):
+			t.Fatalf("increment: %v", err)
+		}
 	}
 	wg.Wait()
 }

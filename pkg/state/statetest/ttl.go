@@ -42,18 +42,18 @@ func (s *suite) timeToLive(t *testing.T) {
 	}
 	for name, write := range kept {
 		if name != "without one" {
-			noError(t, s.trySave(t, "ttl-"+name, `0`, ttl("2")))
+			noError(t, s.trySave(t, "ttl-"+name, `0`, ttl("3")))
 		}
 		write(t, "ttl-"+name)
 	}
 	expiring := []string{"ttl-plain", "ttl-overwritten", "ttl-created", "ttl-transaction"}
 	s.save(t, "ttl-overwritten", `0`)
 	for _, key := range expiring[:3] {
-		noError(t, s.trySave(t, key, `{"short":"lived"}`, ttl("2")))
+		noError(t, s.trySave(t, key, `{"short":"lived"}`, ttl("3")))
 		wantJSON(t, s.get(t, key).Data, `{"short":"lived"}`)
 	}
 	noError(t, s.block.Transact(t.Context(), s.store, []state.Operation{
-		{Type: "upsert", SaveRequest: saveJSON(expiring[3], `1`, ttl("2"))},
+		{Type: "upsert", SaveRequest: saveJSON(expiring[3], `1`, ttl("3"))},
 		{Type: "upsert", SaveRequest: saveJSON("ttl-beside", `1`, state.Condition{})},
 	}, nil))
 	wantJSON(t, s.get(t, expiring[3]).Data, `1`)
