@@ -337,14 +337,20 @@ func (r *run) outcome(request *stopRequest, startErr error) func() (int, error) 
 	sidecarFirst := !appFirst && r.sidecar != nil && r.sidecar.ended()
 	return func() (int, error) {
 		switch {
-		case request != nil && (startErr != nil && r.app == nil):
+		case request != nil && startErr != nil && r.app == nil:
 			return request.code(), nil
 		case startErr != nil:
 			return 1, startErr
+		case !r.sidecar.ended(), r.app != nil && !r.app.ended():
+			return 1, nil // they cannot be killed, as the error of the end tells
 		case sidecarFirst && r.sidecar.state.ExitCode() != 0 && request == nil:
 			return 1, r.sidecarEnded("unexpectedly")
 		}
-		r.say(r.Report.Success, "Exited Dapr successfully")
+		if r.sidecar.state.Success() {
+			r.say(r.Report.Success, "Exited Dapr successfully")
+		} else {
+			r.say(r.Report.Warning, "Dapr did not end in time and was killed")
+		}
 		if r.app == nil {
 			return 0, nil
 		}
