@@ -6,7 +6,6 @@
 package instances
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -231,14 +230,11 @@ func alive(path string) bool {
 	return false
 }
 
-// sweep removes the entry of a process that is gone. Other readers, who find out
-// the same at this moment, hold the lock for an instant: when two give way to
-// each other the entry would stay.
+// sweep removes the entry of a process that is gone. It gives way to other
+// readers who find out the same at this moment: the last of them removes it.
 func sweep(path string) {
 	lock := flock.New(path+lockSuffix, flock.SetFlag(os.O_RDWR), flock.SetPermissions(0o600))
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-	defer cancel()
-	if free, err := lock.TryLockContext(ctx, time.Millisecond); err != nil || !free {
+	if free, err := lock.TryLock(); err != nil || !free {
 		return
 	}
 	if isNamed(lock, path+lockSuffix) {
