@@ -45,6 +45,7 @@ func (r RPC) InvokeService(ctx context.Context, in *runtimev1.InvokeServiceReque
 		ContentLength: int64(len(msg.GetData().GetValue())),
 	}
 	delete(req.Header, "Dapr-App-Id")
+	delete(req.Header, "Dapr-Api-Token") // meant for this sidecar
 	if msg.GetContentType() != "" {
 		req.Header["Content-Type"] = []string{msg.GetContentType()}
 	}

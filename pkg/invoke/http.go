@@ -6,8 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"sync"
-	"time"
+	"sync/atomic"
 
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
@@ -39,17 +38,25 @@ func (b *Block) serveHTTP(w http.ResponseWriter, r *http.Request) error {
 		return errNoTarget()
 	}
 	app.RemoveHopByHop(r.Header)
-	delete(r.Header, "Expect") // answered by this server
+	delete(r.Header, "Expect")         // answered by this server
+	delete(r.Header, "Dapr-Api-Token") // meant for this sidecar
 	req := &app.Request{Verb: r.Method, Path: method, Query: r.URL.RawQuery, Header: r.Header}
 	if err := req.SetBody(r.Body, r.ContentLength); err != nil {
 		return apierror.New("ERR_BODY_READ", http.StatusBadRequest, codes.InvalidArgument, "failed to read the request body: %w", err)
 	}
+	body := &requestBody{body: req.Body}
 	if req.Body != nil {
-		body := newRequestBody(w, r)
-		defer body.release()
+		// HTTP/2 is full duplex anyway; a server that cannot be answers when it
+		// has the whole request.
+		_ = http.NewResponseController(w).EnableFullDuplex()
 		req.Body = body
+		defer body.closed.Store(true)
 	}
 	resp, err := b.Invoke(r.Context(), target, req)
+	if req.Body != nil && !body.ended.Load() && r.ProtoMajor == 1 {
+		// What is left of the body must not be taken for the next request.
+		w.Header().Set("Connection", "close")
+	}
 	if err != nil {
 		return err
 	}
@@ -57,43 +64,23 @@ func (b *Block) serveHTTP(w http.ResponseWriter, r *http.Request) error {
 	return writeResponse(w, r, resp)
 }
 
-// requestBody lets a request's body be read while the response is written, by
-// another goroutine, and not after the handler has returned.
+// requestBody is the body of a request that is answered while it is read, by
+// another goroutine. A Read that still waits when the handler returns is ended
+// by the server; a later one must not begin.
 type requestBody struct {
-	control *http.ResponseController
-	mu      sync.Mutex
-	body    io.Reader // nil once released
-	done    bool      // read to the end
-}
-
-func newRequestBody(w http.ResponseWriter, r *http.Request) *requestBody {
-	b := &requestBody{control: http.NewResponseController(w), body: r.Body}
-	// HTTP/2 is full duplex anyway; where it is not to be had, the body is read
-	// before the response is written.
-	_ = b.control.EnableFullDuplex()
-	return b
+	body          io.Reader
+	ended, closed atomic.Bool
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.body == nil {
+	if b.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	n, err := b.body.Read(p)
-	b.done = b.done || err != nil
-	return n, err
-}
-
-// release waits for a Read that runs; one that waits for a client who has his
-// answer already, and goes on sending, is cut off.
-func (b *requestBody) release() {
-	if !b.mu.TryLock() {
-		_ = b.control.SetReadDeadline(time.Now())
-		b.mu.Lock()
+	if err != nil {
+		b.ended.Store(true)
 	}
-	b.body = nil
-	b.mu.Unlock()
+	return n, err
 }
 
 func writeResponse(w http.ResponseWriter, r *http.Request, resp *app.Response) error {

@@ -253,6 +253,11 @@ func (b *Block) ServeInvoke(ctx context.Context, req *app.Request) (*app.Respons
 	metrics.received.Inc()
 	resp, err := b.invokeApp(ctx, req)
 	if err != nil {
+		// "Unavailable" would mean that this sidecar cannot be reached, and be
+		// tried again.
+		if status.Code(err) == codes.Unavailable {
+			err = status.Error(codes.Internal, plain{err}.Error())
+		}
 		metrics.sent(int(status.Code(err)))
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -345,22 +346,65 @@ func TestBothDirectionsAtOnce(t *testing.T) {
 }
 
 // An app that answers before it has the whole request: the answer arrives,
-// although the client goes on sending.
+// although the client goes on sending, and what it sends is not taken for
+// another request.
 func TestEarlyAnswer(t *testing.T) {
 	folder := t.TempDir()
 	start(t, folder, "a", withApp(t, app.HTTP, serve(t, func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex()
+		if r.URL.Path == "/chunked" {
+			w.WriteHeader(http.StatusForbidden)
+			_ = http.NewResponseController(w).Flush() // an answer of unknown length
+			return
+		}
+		w.Header().Set("Content-Length", "2")
 		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, "no")
 	})))
 	caller := start(t, folder, "caller")
-	in, out := io.Pipe()
-	defer out.Close()
-	req, err := http.NewRequestWithContext(t.Context(), "POST", caller.url+"/v1.0/invoke/a/method/m", in)
-	require.NoError(t, err)
-	resp, err := (&http.Transport{}).RoundTrip(req)
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	require.Equal(t, http.StatusForbidden, resp.StatusCode)
+	for path, want := range map[string]string{"/chunked": "", "/known": "no"} {
+		t.Run(path, func(t *testing.T) {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(caller.url, "http://"))
+			require.NoError(t, err)
+			defer conn.Close()
+			_, err = io.WriteString(conn, "POST /v1.0/invoke/a/method"+path+" HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+			require.NoError(t, err)
+			in := bufio.NewReader(conn)
+			resp, err := http.ReadResponse(in, nil)
+			require.NoError(t, err)
+			require.Equal(t, http.StatusForbidden, resp.StatusCode)
+			require.True(t, resp.Close)
+			data, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			require.Equal(t, want, string(data))
+			_, _ = io.WriteString(conn, "5\r\nhello\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n")
+			rest, err := io.ReadAll(in)
+			require.Empty(t, rest)
+			if err != nil {
+				require.ErrorIs(t, err, syscall.ECONNRESET)
+			}
+		})
+	}
+}
+
+func TestConnectionIsKeptAfterAWholeRequest(t *testing.T) {
+	folder := t.TempDir()
+	start(t, folder, "a", withApp(t, app.HTTP, serve(t, mirror)))
+	caller := start(t, folder, "caller")
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	for _, n := range []int{10, 100_000} {
+		body := strings.Repeat("x", n)
+		req, err := http.NewRequestWithContext(t.Context(), "POST", caller.url+"/v1.0/invoke/a/method/m", strings.NewReader(body))
+		require.NoError(t, err)
+		resp, err := transport.RoundTrip(req)
+		require.NoError(t, err)
+		data, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		resp.Body.Close()
+		require.Equal(t, body, string(data))
+		require.False(t, resp.Close)
+	}
 }
 
 func TestAppThatBreaksOff(t *testing.T) {

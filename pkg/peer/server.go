@@ -16,12 +16,14 @@ import (
 )
 
 // ServerOptions are what a gRPC server needs to serve calls between sidecars
-// well: the codec, and buffers that do not hold up a body.
+// well: the codec, buffers that do not hold up a body, and goroutines that stay,
+// with stacks that have grown already.
 func ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(Codec()),
 		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(connWindow),
 		grpc.ReadBufferSize(socketBuffer), grpc.WriteBufferSize(socketBuffer),
+		grpc.NumStreamWorkers(32),
 	}
 }
 

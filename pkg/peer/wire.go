@@ -115,7 +115,7 @@ func verbNumber(verb string) uint64 {
 }
 
 func parseRequest(s string) (*app.Request, error) {
-	r := &app.Request{Header: make(http.Header, 16)}
+	r := &app.Request{Header: make(http.Header, 14)} // as many as 16 slots take
 	h := headerReader{header: r.Header}
 	var typ string
 	for f, err := range fields(s) {
@@ -135,6 +135,7 @@ func parseRequest(s string) (*app.Request, error) {
 	if typ != "" {
 		r.Header[contentType] = []string{typ}
 	}
+	app.RemoveHopByHop(r.Header) // which other makes may let through
 	return r, nil
 }
 
@@ -248,6 +249,7 @@ func parseResponse(s string) (*app.Response, error) {
 	if typ != "" {
 		r.Header[contentType] = []string{typ}
 	}
+	app.RemoveHopByHop(r.Header) // which other makes may let through
 	return r, nil
 }
 
