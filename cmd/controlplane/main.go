@@ -3,13 +3,13 @@
 package main
 
 import (
-	"fmt"
+	"context"
 	"os"
+
+	"github.com/hyperdapr/dapr/pkg/service"
 )
 
 func main() {
-	if err := run(os.Args, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "controlplane:", err)
-		os.Exit(2)
-	}
+	err := run(context.Background(), os.Args, os.LookupEnv, os.Stdout, os.Stderr)
+	os.Exit(service.ExitCode(err))
 }

@@ -1,40 +1,67 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/hyperdapr/dapr/pkg/injector"
 	"github.com/hyperdapr/dapr/pkg/nearest"
+	"github.com/hyperdapr/dapr/pkg/service"
 	"github.com/hyperdapr/dapr/pkg/version"
 )
 
-// roles are the services of the protocol's control plane. None is built yet:
-// each gets its case in run when its package is.
-var roles = []string{"operator", "injector", "sentry", "placement", "scheduler", "local"}
+// roles are the services of the protocol's control plane. One without a main is
+// not built yet.
+var roles = []struct {
+	name string
+	main func(ctx context.Context, args []string, env service.LookupEnv, stdout, stderr io.Writer) error
+}{
+	{"operator", nil},
+	{"injector", injector.Main},
+	{"sentry", nil},
+	{"placement", nil},
+	{"scheduler", nil},
+	{"local", nil},
+}
 
-// run answers what the arguments ask for. A program that is called by the name
-// of a role is that role; else the first argument names it.
-func run(args []string, out io.Writer) error {
+// run is the role that the arguments ask for. A program that is called by the
+// name of a role is that role; else the first argument names it. What run
+// returns is printed already.
+func run(ctx context.Context, args []string, env service.LookupEnv, stdout, stderr io.Writer) error {
+	var names []string
+	for _, r := range roles {
+		names = append(names, r.name)
+	}
+	fail := func(format string, values ...any) error {
+		err := service.Usagef(format, values...)
+		fmt.Fprintln(stderr, "controlplane:", err)
+		return err
+	}
+
 	name := strings.TrimSuffix(filepath.Base(args[0]), ".exe")
 	rest := args[1:]
-	if !slices.Contains(roles, name) {
+	if !slices.Contains(names, name) {
 		if len(rest) == 0 {
-			return fmt.Errorf("no role given: use one of %s", strings.Join(roles, ", "))
+			return fail("no role given: use one of %s", strings.Join(names, ", "))
 		}
 		name, rest = rest[0], rest[1:]
 	}
-	if name == "--version" || slices.Contains(rest, "--version") {
-		_, err := fmt.Fprintln(out, version.Version())
+	i := slices.Index(names, name)
+	switch {
+	case name == "--version", i >= 0 && roles[i].main == nil && slices.Contains(rest, "--version"):
+		_, err := fmt.Fprintln(stdout, version.Version())
 		return err
+	case i >= 0 && roles[i].main == nil:
+		return fail("the %s is not built yet: this release runs apps on one machine, which needs no control plane", name)
+	case i >= 0:
+		return roles[i].main(ctx, rest, env, stdout, stderr)
 	}
-	if slices.Contains(roles, name) {
-		return fmt.Errorf("the %s is not built yet: this release runs apps on one machine, which needs no control plane", name)
+	if n := nearest.Name(name, names); n != "" {
+		return fail("unknown role %q; did you mean %s?", name, n)
 	}
-	if n := nearest.Name(name, roles); n != "" {
-		return fmt.Errorf("unknown role %q; did you mean %s?", name, n)
-	}
-	return fmt.Errorf("unknown role %q: use one of %s", name, strings.Join(roles, ", "))
+	return fail("unknown role %q: use one of %s", name, strings.Join(names, ", "))
 }

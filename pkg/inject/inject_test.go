@@ -244,6 +244,8 @@ func FuzzPod(f *testing.F) {
 		if err != nil {
 			return
 		}
+		pod = corev1.Pod{} // as JSON can hold it: no broken UTF-8
+		require.NoError(t, json.Unmarshal(given, &pod))
 		s := Defaults("daprd:1", "dapr-system")
 		s.Components = []Component{{Name: "c", Container: component}, {Name: "d", Container: component, Scopes: []string{value1}}}
 		for _, s.NativeSidecar = range []bool{false, true} {
