@@ -1,16 +1,10 @@
 package httpapi
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/hyperdapr/dapr/pkg/apierror"
 	"github.com/hyperdapr/dapr/pkg/apifilter"
@@ -32,16 +26,10 @@ type Options struct {
 
 	// MaxBody limits a request's body, in bytes; 0 does not.
 	MaxBody int64
-	// ReadBuffer limits a request's header, in bytes; 0 is net/http's limit.
-	ReadBuffer int
 	// Origins are the CORS origins: "*" or a comma-separated list; empty is off.
 	Origins string
 	// Token, when set, must come with every request but health checks.
 	Token string
-	// DisableH2C refuses HTTP/2 without TLS.
-	DisableH2C bool
-	// Grace is how long requests may go on after Serve's context has ended.
-	Grace time.Duration
 
 	// Log gets failed calls; nil is none.
 	Log *slog.Logger
@@ -57,13 +45,11 @@ type Options struct {
 	Tracing, Pipeline func(http.Handler) http.Handler
 }
 
-// Server is the HTTP face of the API.
+// Server is the HTTP face of the API: what answers behind a Front.
 type Server struct {
 	root     node
 	fallback Route
 	handler  http.Handler
-	http     *http.Server
-	grace    time.Duration
 	log      *slog.Logger
 	apiLog   *APILog
 	errors   *apierror.Counter
@@ -74,7 +60,6 @@ type Server struct {
 func New(o Options) *Server {
 	s := &Server{
 		fallback: Route{Group: "invoke", Version: "v1", Name: "InvokeService", Handler: o.Fallback},
-		grace:    o.Grace,
 		log:      o.Log,
 		apiLog:   o.APILog,
 		errors:   o.Errors,
@@ -99,17 +84,6 @@ func New(o Options) *Server {
 		}
 	}
 	s.handler = s.chain(o, fixed)
-
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(!o.DisableH2C)
-	s.http = &http.Server{
-		Handler:           s.handler,
-		ReadHeaderTimeout: 10 * time.Second,
-		MaxHeaderBytes:    o.ReadBuffer,
-		Protocols:         protocols,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
-	}
 	return s
 }
 
@@ -140,7 +114,7 @@ func (s *Server) chain(o Options, fixed map[string]bool) http.Handler {
 	return h
 }
 
-// ServeHTTP answers one request, for tests and for servers of another kind.
+// ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 // dispatch is the innermost layer: the route's handler and its error.
@@ -154,36 +128,6 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := route.Handler(w, r); err != nil {
 		s.fail(w, r, route, err)
-	}
-}
-
-// Serve answers requests on the listeners, which it closes, until ctx ends;
-// then it lets the running ones finish within the grace period and cuts off the
-// rest. It can be called once. An error means that a listener failed.
-func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for _, l := range listeners {
-		g.Go(func() error {
-			if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-				return fmt.Errorf("serve HTTP on %s: %w", l.Addr(), err)
-			}
-			return nil
-		})
-	}
-	g.Go(func() error {
-		<-ctx.Done()
-		s.shutdown(context.WithoutCancel(ctx))
-		return nil
-	})
-	return g.Wait()
-}
-
-func (s *Server) shutdown(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, s.grace)
-	defer cancel()
-	if err := s.http.Shutdown(ctx); err != nil {
-		s.log.Warn("HTTP requests were cut off", "grace", s.grace)
-		s.http.Close()
 	}
 }
 

@@ -31,11 +31,16 @@ import (
 // earlier that waits for Serve.
 func start(t *testing.T, o httpapi.Options) (addr string, stop func() error) {
 	t.Helper()
+	return startFront(t, httpapi.FrontOptions{Grace: 5 * time.Second}, o)
+}
+
+func startFront(t *testing.T, f httpapi.FrontOptions, o httpapi.Options) (addr string, stop func() error) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- httpapi.New(o).Serve(ctx, l) }()
+	go func() { served <- httpapi.NewFront(f, httpapi.New(o)).Serve(ctx, l) }()
 	stop = func() error {
 		cancel()
 		err := <-served
@@ -392,7 +397,7 @@ func TestBadEscape(t *testing.T) {
 }
 
 func TestHeaderLimit(t *testing.T) {
-	addr, _ := start(t, httpapi.Options{ReadBuffer: 4 << 10, Routes: routes("GET /x")})
+	addr, _ := startFront(t, httpapi.FrontOptions{ReadBuffer: 4 << 10}, httpapi.Options{Routes: routes("GET /x")})
 	for size, want := range map[int]int{2 << 10: http.StatusOK, 32 << 10: http.StatusRequestHeaderFieldsTooLarge} {
 		r, err := http.NewRequest(http.MethodGet, "http://"+addr+"/x", nil)
 		require.NoError(t, err)
@@ -422,7 +427,7 @@ func TestH2C(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "HTTP/2.0", string(body))
 
-	addr, _ = start(t, httpapi.Options{Routes: proto, DisableH2C: true})
+	addr, _ = startFront(t, httpapi.FrontOptions{DisableH2C: true}, httpapi.Options{Routes: proto})
 	_, err = client.Get("http://" + addr)
 	require.Error(t, err)
 }
@@ -434,7 +439,7 @@ func everything(t *testing.T, h httpapi.HandlerFunc) httpapi.Options {
 	require.NoError(t, err)
 	return httpapi.Options{
 		Routes: one(h), MaxBody: 1 << 20, Origins: "https://a.example", Token: "s3cret",
-		APILog: &httpapi.APILog{Log: telemetry.Discard()}, Metrics: metrics, Grace: 5 * time.Second,
+		APILog: &httpapi.APILog{Log: telemetry.Discard()}, Metrics: metrics,
 	}
 }
 
@@ -533,7 +538,7 @@ func TestGracefulShutdown(t *testing.T) {
 	}
 
 	t.Run("running requests finish", func(t *testing.T) {
-		addr, stop := start(t, httpapi.Options{Routes: slow, Grace: time.Minute})
+		addr, stop := startFront(t, httpapi.FrontOptions{Grace: time.Minute}, httpapi.Options{Routes: slow})
 		done := get(addr)
 		stopped := make(chan error, 1)
 		go func() { stopped <- stop() }()
@@ -550,7 +555,7 @@ func TestGracefulShutdown(t *testing.T) {
 	})
 
 	t.Run("the rest is cut off", func(t *testing.T) {
-		addr, stop := start(t, httpapi.Options{Routes: slow, Grace: 10 * time.Millisecond})
+		addr, stop := startFront(t, httpapi.FrontOptions{Grace: 10 * time.Millisecond}, httpapi.Options{Routes: slow})
 		done := get(addr)
 		require.NoError(t, stop())
 		require.Error(t, <-done)
@@ -563,8 +568,54 @@ func TestServeReportsABrokenListener(t *testing.T) {
 	require.NoError(t, l.Close())
 	healthy, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	err = httpapi.New(httpapi.Options{}).Serve(t.Context(), healthy, l)
+	err = httpapi.NewFront(httpapi.FrontOptions{}, httpapi.New(httpapi.Options{})).Serve(t.Context(), healthy, l)
 	require.ErrorContains(t, err, "serve HTTP on "+l.Addr().String())
 	_, err = net.Dial("tcp", healthy.Addr().String())
 	require.Error(t, err, "the other listener is still open")
+}
+
+func TestReplaceDrainsTheServerBefore(t *testing.T) {
+	entered, finish := make(chan struct{}), make(chan struct{})
+	first := httpapi.New(httpapi.Options{Routes: one(func(w http.ResponseWriter, _ *http.Request) error {
+		entered <- struct{}{}
+		<-finish
+		w.WriteHeader(http.StatusAccepted)
+		return nil
+	})})
+	next := httpapi.New(httpapi.Options{Routes: one(func(w http.ResponseWriter, _ *http.Request) error { return httpapi.Empty(w) })})
+	get := func(f *httpapi.Front) int {
+		w := httptest.NewRecorder()
+		f.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/x", nil))
+		return w.Code
+	}
+
+	f := httpapi.NewFront(httpapi.FrontOptions{Grace: time.Minute}, first)
+	running := make(chan int, 1)
+	go func() { running <- get(f) }()
+	<-entered
+	drained := f.Replace(next)
+	done := make(chan struct{})
+	go func() {
+		drained()
+		close(done)
+	}()
+	for range 100 {
+		require.Equal(t, http.StatusNoContent, get(f), "the next one answers while the first one drains")
+	}
+	select {
+	case <-done:
+		t.Fatal("the first one is not drained yet")
+	default:
+	}
+	finish <- struct{}{}
+	require.Equal(t, http.StatusAccepted, <-running)
+	<-done
+
+	impatient := httpapi.NewFront(httpapi.FrontOptions{Grace: time.Millisecond}, first)
+	go func() { running <- get(impatient) }()
+	<-entered
+	impatient.Replace(next)() // returns, although the request does not end
+	require.Equal(t, http.StatusNoContent, get(impatient))
+	finish <- struct{}{}
+	require.Equal(t, http.StatusAccepted, <-running, "and ends when it likes")
 }

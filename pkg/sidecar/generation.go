@@ -10,7 +10,6 @@ import (
 	"net/http/pprof"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	runtimev1 "github.com/dapr/dapr/pkg/proto/runtime/v1"
@@ -37,10 +36,15 @@ import (
 // open, and one whose server hangs holds nothing up for long.
 const firstAttempts = time.Second
 
+// laterAttempts is the same for a generation that takes over from another one,
+// which answers until then.
+const laterAttempts = 5 * time.Second
+
 // generation is what one reading of the resources made: components, blocks and
 // servers. A reload replaces it as a whole.
 type generation struct {
 	s          *Sidecar
+	first      bool // no generation was before it
 	set        *settings
 	log        *slog.Logger
 	began      time.Time
@@ -57,21 +61,29 @@ type generation struct {
 
 	// updates are new lists of components, to be taken over while running.
 	updates chan []*resource.Component
-	// reloading makes the end quiet: another generation follows.
-	reloading atomic.Bool
+	// serving is closed when the servers are up.
+	serving chan struct{}
+	// succeeded ends the generation quietly: another one has taken over. What it
+	// receives waits for the HTTP calls that are still running here.
+	succeeded chan func()
+	// done receives how run ended.
+	done chan error
 	// forced ends the generation at once, with an error.
 	forced chan struct{}
 }
 
 // newGeneration builds everything and starts nothing.
-func (s *Sidecar) newGeneration(set *settings, began time.Time, extended map[string]string, end func()) (*generation, error) {
+func (s *Sidecar) newGeneration(set *settings, began time.Time, stop func()) (*generation, error) {
 	g := &generation{
-		s: s, set: set, log: s.log, began: began, ready: newReadiness(s.o.AppID),
-		metrics: telemetry.NewMetrics(s.o.AppID), forced: make(chan struct{}), updates: make(chan []*resource.Component),
+		s: s, first: s.endServing == nil, set: set, log: s.log, began: began, ready: newReadiness(s.o.AppID),
+		metrics: telemetry.NewMetrics(s.o.AppID), updates: make(chan []*resource.Component),
+		serving: make(chan struct{}), succeeded: make(chan func(), 1), done: make(chan error, 1), forced: make(chan struct{}),
 	}
-	g.ready.set(targetServers, "starting")
-	g.metadata = newMetadata(extended, g.describe, s.setExtended)
-	g.shutdown = shutdown{stop: end, force: sync.OnceFunc(func() { close(g.forced) })}
+	if g.first {
+		g.ready.set(targetServers, "starting")
+	}
+	g.metadata = &metadata{describe: g.describe, extended: &s.extended}
+	g.shutdown = shutdown{stop: stop, force: sync.OnceFunc(func() { close(g.forced) })}
 	if err := g.connectApp(); err != nil {
 		return nil, err
 	}
@@ -148,8 +160,8 @@ func (g *generation) newServers() error {
 	routes := append(g.ready.routes(), g.metadata.routes()...)
 	routes = append(append(routes, g.shutdown.routes()...), g.blocks.routes()...)
 	base := httpapi.Options{
-		Routes: routes, Filter: filter, MaxBody: max(o.MaxBodySize, 0), ReadBuffer: int(o.ReadBufferSize), DisableH2C: o.DisableH2C,
-		Grace: o.GracefulShutdown, Log: telemetry.Scope(g.s.base, "dapr.runtime.http"), Metrics: httpMetrics, Errors: counter,
+		Routes: routes, Filter: filter, MaxBody: max(o.MaxBodySize, 0),
+		Log: telemetry.Scope(g.s.base, scopeHTTP), Metrics: httpMetrics, Errors: counter,
 	}
 	api := base
 	api.Fallback, api.Origins, api.Token = g.blocks.invoke.Fallback, o.AllowedOrigins, o.APIToken
@@ -217,34 +229,72 @@ func (g *generation) run(ctx context.Context) error {
 	start(func() error {
 		return g.components.run(componentsCtx, g.set.components, g.updates, func() { close(tried) })
 	})
-	select {
-	case <-tried:
-	case <-time.After(firstAttempts):
-	case <-ctx.Done():
-	}
 	start(func() error { return g.openEndpoints(componentsCtx) })
-	g.serve(serveCtx, start)
 	start(func() error { return g.watchApp(serveCtx) })
-	start(func() error { return g.announceReady(serveCtx) })
 
-	var err error
-	select {
-	case <-ctx.Done():
-		g.blockShutdown()
-	case err = <-failed:
-	case <-g.forced:
-		return errors.New("ended at once, on request of the API")
-	}
-	if !g.reloading.Load() {
-		g.log.Info("Dapr is shutting down")
+	err := g.settle(ctx, tried, failed)
+	drain := func() {}
+	if err == nil && ctx.Err() == nil {
+		g.serve(serveCtx, start)
+		start(func() error { return g.announceReady(serveCtx) })
+		close(g.serving)
+		if drain, err = g.hold(ctx, failed); errors.Is(err, errForced) {
+			return err
+		}
 	}
 	g.ready.set(targetRunning, "shutting down")
 	stopServing()
 	stopComponents()
+	drain()
 	if waitErr := group.Wait(); err == nil {
 		err = waitErr
 	}
 	return errors.Join(err, g.close(ctx))
+}
+
+// settle waits, not for long, until the generation can answer well: the first
+// one when every component was tried once, for the app may wait for the API; a
+// later one when all is ready.
+func (g *generation) settle(ctx context.Context, tried <-chan struct{}, failed <-chan error) error {
+	patience := laterAttempts
+	if g.first {
+		patience = firstAttempts
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	case <-tried:
+		if !g.first {
+			_ = g.ready.wait(ctx) // health tells what is missing then
+		}
+	}
+	return nil
+}
+
+var errForced = errors.New("ended at once, on request of the API")
+
+// hold serves until the end or until another generation has taken over. drain
+// waits for the HTTP calls that are still running here.
+func (g *generation) hold(ctx context.Context, failed <-chan error) (drain func(), err error) {
+	select {
+	case <-ctx.Done():
+		select {
+		case drain = <-g.succeeded:
+			return drain, nil
+		default:
+			g.blockShutdown()
+		}
+	case err = <-failed:
+	case drain = <-g.succeeded:
+		return drain, nil
+	case <-g.forced:
+		return nil, errForced
+	}
+	g.log.Info("Dapr is shutting down")
+	return g.s.endServing, err
 }
 
 // close ends what the servers stood on.
@@ -262,7 +312,9 @@ func (g *generation) close(ctx context.Context) error {
 // serve starts every server on a lease of its listeners.
 func (g *generation) serve(ctx context.Context, start func(func() error)) {
 	l, runtimeLog := g.s.listeners, g.log
-	start(func() error { return g.http.Serve(ctx, leases(l.http...)...) })
+	if g.first {
+		g.s.serveHTTP(g)
+	}
 	start(func() error { return g.grpc.Serve(ctx, leases(l.grpc...)...) })
 	start(func() error { return g.sidecar.Serve(ctx, leases(l.internal)...) })
 	if dir := g.s.o.UnixDomainSocket; dir != "" {
@@ -273,7 +325,6 @@ func (g *generation) serve(ctx context.Context, start func(func() error)) {
 	}
 	runtimeLog.Info(fmt.Sprintf("Internal gRPC server is running on :%d", portOf(l.internal)))
 	if l.public != nil {
-		start(func() error { return g.public.Serve(ctx, leases(l.public)...) })
 		runtimeLog.Info(fmt.Sprintf("Public HTTP server is running on port %d", portOf(l.public)))
 	}
 	if l.metrics != nil {
@@ -319,7 +370,7 @@ func (g *generation) announceReady(ctx context.Context) error {
 // until the app is unhealthy.
 func (g *generation) blockShutdown() {
 	wait := g.s.o.BlockShutdown
-	if wait <= 0 || g.reloading.Load() {
+	if wait <= 0 {
 		return
 	}
 	g.log.Info(fmt.Sprintf("shutdown is blocked for %s, or until the app is unhealthy", wait))

@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -148,15 +147,27 @@ func leases(hs ...*held) []net.Listener {
 type held struct {
 	net.Listener
 	mu sync.Mutex // one lease accepts at a time
+	// early are connections that came when their lease had just ended: they are
+	// the next one's.
+	early []net.Conn
+}
+
+// Close gives the port free. The leases end when their servers do.
+func (h *held) Close() error {
+	if err := h.Listener.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil // closed twice
 }
 
 // lease returns a listener for one generation. Closing it ends its Accept and
 // leaves the port bound.
-func (h *held) lease() net.Listener { return &lease{held: h} }
+func (h *held) lease() net.Listener { return &lease{held: h, ended: make(chan struct{})} }
 
 type lease struct {
-	held   *held
-	closed atomic.Bool
+	held  *held
+	once  sync.Once
+	ended chan struct{}
 }
 
 // Accept implements net.Listener.
@@ -164,27 +175,54 @@ func (l *lease) Accept() (net.Conn, error) {
 	l.held.mu.Lock()
 	defer l.held.mu.Unlock()
 	for {
-		if err := l.deadline(time.Time{}); err != nil {
-			return nil, err
-		}
+		err := l.deadline(time.Time{})
 		// Checked after the deadline is lifted: Close marks before it sets one, so
 		// either it is seen here or it interrupts the Accept.
-		if l.closed.Load() {
+		if l.over() {
 			return nil, net.ErrClosed
 		}
-		conn, err := l.held.Accept()
-		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return conn, err
+		if n := len(l.held.early); n > 0 {
+			conn := l.held.early[n-1]
+			l.held.early = l.held.early[:n-1]
+			return conn, nil
+		}
+		var conn net.Conn
+		if err == nil {
+			conn, err = l.held.Accept()
+		}
+		switch {
+		case err == nil && l.over():
+			l.held.early = append(l.held.early, conn)
+		case err == nil:
+			return conn, nil
+		case errors.Is(err, net.ErrClosed):
+			// The port is free already, the server ends next: to it, this is no
+			// failure.
+			<-l.ended
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, err
 		}
 	}
 }
 
-// Close implements net.Listener.
-func (l *lease) Close() error {
-	if l.closed.Swap(true) {
-		return nil
+func (l *lease) over() bool {
+	select {
+	case <-l.ended:
+		return true
+	default:
+		return false
 	}
-	return l.deadline(time.Now().Add(-time.Second))
+}
+
+// Close implements net.Listener.
+func (l *lease) Close() (err error) {
+	l.once.Do(func() {
+		close(l.ended)
+		if err = l.deadline(time.Now().Add(-time.Second)); errors.Is(err, net.ErrClosed) {
+			err = nil
+		}
+	})
+	return err
 }
 
 // Addr implements net.Listener.

@@ -23,27 +23,46 @@ import (
 type metadata struct {
 	// describe returns a fresh message with everything but the extended part.
 	describe func() *runtimev1.GetMetadataResponse
-	// stored is told of every new value, so that it outlives a reload and shows
-	// in the machine's registry.
-	stored func(key, value string) error
-
-	mu       sync.RWMutex
-	extended map[string]string
+	// extended are the values that were set: they belong to the sidecar and
+	// outlive a reload.
+	extended *extended
 }
 
-func newMetadata(extended map[string]string, describe func() *runtimev1.GetMetadataResponse, stored func(key, value string) error) *metadata {
-	m := &metadata{describe: describe, stored: stored, extended: maps.Clone(extended)}
-	if m.extended == nil {
-		m.extended = make(map[string]string)
+// extended is the part of the metadata that callers set.
+type extended struct {
+	// stored, when set, is told of every new value.
+	stored func(key, value string) error
+
+	mu     sync.RWMutex
+	values map[string]string
+}
+
+func (e *extended) all() map[string]string {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	all := maps.Clone(e.values)
+	if all == nil {
+		all = make(map[string]string)
 	}
-	return m
+	return all
+}
+
+func (e *extended) set(key, value string) error {
+	e.mu.Lock()
+	if e.values == nil {
+		e.values = make(map[string]string)
+	}
+	e.values[key] = value
+	e.mu.Unlock()
+	if e.stored == nil {
+		return nil
+	}
+	return e.stored(key, value)
 }
 
 func (m *metadata) get() *runtimev1.GetMetadataResponse {
 	res := m.describe()
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	res.ExtendedMetadata = maps.Clone(m.extended)
+	res.ExtendedMetadata = m.extended.all()
 	res.ExtendedMetadata["daprRuntimeVersion"] = version.Version()
 	return res
 }
@@ -52,10 +71,7 @@ func (m *metadata) set(key, value string) error {
 	if key == "" {
 		return apierror.New("ERR_MALFORMED_REQUEST", http.StatusBadRequest, codes.InvalidArgument, "the metadata key is empty")
 	}
-	m.mu.Lock()
-	m.extended[key] = value
-	m.mu.Unlock()
-	if err := m.stored(key, value); err != nil {
+	if err := m.extended.set(key, value); err != nil {
 		return apierror.New("ERR_METADATA_SET", http.StatusInternalServerError, codes.Internal, "metadata %q was set, but not in the machine's registry: %w", key, err)
 	}
 	return nil

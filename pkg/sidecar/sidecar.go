@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"os"
 	"runtime"
@@ -16,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/hyperdapr/dapr/pkg/freeport"
+	"github.com/hyperdapr/dapr/pkg/httpapi"
 	"github.com/hyperdapr/dapr/pkg/instances"
 	"github.com/hyperdapr/dapr/pkg/resource"
 	"github.com/hyperdapr/dapr/pkg/signals"
@@ -25,6 +25,9 @@ import (
 
 // scopeRuntime is the log scope of the process as a whole.
 const scopeRuntime = "dapr.runtime"
+
+// scopeHTTP is that of the HTTP faces.
+const scopeHTTP = "dapr.runtime.http"
 
 // Sidecar is one sidecar: what its flags say, and what it holds for its whole
 // life. What it reads from resources belongs to a generation, which a reload
@@ -46,8 +49,14 @@ type Sidecar struct {
 	// none.
 	registration *instances.Registration
 
-	mu       sync.Mutex
-	extended map[string]string // extended metadata, kept across reloads
+	extended extended
+	// api and public hold the HTTP connections while generations come and go.
+	api, public *httpapi.Front
+	// httpFailed receives why one of them ended by itself.
+	httpFailed chan error
+	// endServing gives the ports free and waits for the HTTP calls that run; nil
+	// until the first generation serves.
+	endServing func()
 }
 
 // New binds the ports and announces the sidecar on this machine. Close it.
@@ -63,7 +72,7 @@ func New(o *Options, env LookupEnv, log *slog.Logger) (*Sidecar, error) {
 	}
 	s := &Sidecar{
 		o: o, lookupEnv: env, base: log, log: telemetry.Scope(log, scopeRuntime), started: time.Now(),
-		listeners: l, extended: make(map[string]string), warned: make(map[string]bool),
+		listeners: l, httpFailed: make(chan error, 2), warned: make(map[string]bool),
 		source: resource.Disk{Configurations: o.ConfigPaths, Folders: o.ResourcesPaths, Filter: resource.Filter{AppID: o.AppID, Namespace: o.Namespace}},
 	}
 	if err := s.join(); err != nil {
@@ -106,6 +115,7 @@ func (s *Sidecar) register() {
 		return
 	}
 	s.registration = r
+	s.extended.stored = r.SetExtended
 }
 
 // internalAddress is where other sidecars on this machine reach this one.
@@ -144,17 +154,6 @@ func (s *Sidecar) Close() error {
 	return err
 }
 
-// setExtended keeps one key of the extended metadata.
-func (s *Sidecar) setExtended(key, value string) error {
-	s.mu.Lock()
-	s.extended[key] = value
-	s.mu.Unlock()
-	if s.registration == nil {
-		return nil
-	}
-	return s.registration.SetExtended(key, value)
-}
-
 // Run serves until the context ends, then ends gracefully. A value on reload
 // makes it read its Configuration and resources anew and start over with them,
 // on the same ports; a change of the resources replaces only what changed. What
@@ -187,16 +186,9 @@ func (s *Sidecar) Run(ctx context.Context, reload <-chan struct{}) error {
 			}
 		}()
 	}
-	began := s.started
-	for {
-		next, err := s.runGeneration(ctx, set, began, reload, changed)
-		if err != nil || next == nil {
-			s.log.Info("Dapr runtime stopped")
-			return err
-		}
-		s.log.Info("Dapr is reloading its configuration and resources")
-		set, began = next, time.Now()
-	}
+	err = s.serve(ctx, set, reload, changed)
+	s.log.Info("Dapr runtime stopped")
+	return err
 }
 
 // signal leaves one value in a channel that has room for one.
@@ -207,47 +199,108 @@ func signal(c chan struct{}) {
 	}
 }
 
-// runGeneration serves one reading of the resources. It returns the next one
-// when that takes a new generation, and nil settings at the end.
-func (s *Sidecar) runGeneration(ctx context.Context, set *settings, began time.Time, reload, changed <-chan struct{}) (*settings, error) {
-	genCtx, end := context.WithCancel(ctx)
-	defer end()
-	s.mu.Lock()
-	extended := maps.Clone(s.extended)
-	s.mu.Unlock()
-	g, err := s.newGeneration(set, began, extended, end)
-	if err != nil {
-		return nil, err
+// serve runs one generation after another until the context ends. The next one
+// is ready before the one before ends, and takes its calls over.
+func (s *Sidecar) serve(ctx context.Context, set *settings, reload, changed <-chan struct{}) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	current, err := s.begin(ctx, set, s.started, stop)
+	if current == nil || err != nil {
+		return err
 	}
-	done := make(chan error, 1)
-	go func() { done <- g.run(genCtx) }()
 	for {
 		asked := true
 		select {
-		case err := <-done:
-			return nil, err
+		case err := <-current.done:
+			return err
+		case err := <-s.httpFailed:
+			stop()
+			return errors.Join(err, <-current.done)
 		case <-reload:
 		case <-changed:
 			asked = false
 		}
 		next, err := s.load(ctx)
+		if err == nil && !asked && next.sameButComponents(set) {
+			select {
+			case current.updates <- next.components:
+			case err := <-current.done:
+				return err
+			}
+			continue
+		}
+		var successor *generation
+		if err == nil {
+			s.log.Info("Dapr is reloading its configuration and resources")
+			successor, err = s.begin(ctx, next, time.Now(), stop)
+		}
 		switch {
+		case ctx.Err() != nil:
+			return <-current.done
 		case err != nil:
 			s.log.Error("reload refused; the old configuration and resources stay: " + err.Error())
-		case !asked && next.sameButComponents(set):
-			select {
-			case g.updates <- next.components:
-			case err := <-done:
-				return nil, err
-			}
-		default:
-			g.reloading.Store(true)
-			end()
-			if err := <-done; err != nil || ctx.Err() != nil {
-				return nil, err
-			}
-			return next, nil
+			continue
 		}
+		current.succeeded <- s.takeOver(successor)
+		if err := <-current.done; err != nil {
+			s.log.Warn("the sidecar was reloaded, but did not close all of what was before: " + err.Error())
+		}
+		current, set = successor, next
+	}
+}
+
+// begin makes a generation and returns it when it serves; nil without an error
+// means that the context ended before.
+func (s *Sidecar) begin(ctx context.Context, set *settings, began time.Time, stop func()) (*generation, error) {
+	g, err := s.newGeneration(set, began, stop)
+	if err != nil {
+		return nil, err
+	}
+	go func() { g.done <- g.run(ctx) }()
+	select {
+	case <-g.serving:
+		return g, nil
+	case err := <-g.done:
+		return nil, err
+	}
+}
+
+// serveHTTP serves the HTTP faces for as long as the sidecar lives.
+func (s *Sidecar) serveHTTP(first *generation) {
+	o := httpapi.FrontOptions{
+		ReadBuffer: int(s.o.ReadBufferSize), DisableH2C: s.o.DisableH2C, Grace: s.o.GracefulShutdown,
+		Log: telemetry.Scope(s.base, scopeHTTP),
+	}
+	s.api, s.public = httpapi.NewFront(o, first.http), httpapi.NewFront(o, first.public)
+	ctx, end := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	serve := func(f *httpapi.Front, on ...*held) {
+		group.Go(func() {
+			if err := f.Serve(ctx, leases(on...)...); err != nil {
+				s.httpFailed <- err
+			}
+		})
+	}
+	serve(s.api, s.listeners.http...)
+	if s.listeners.public != nil {
+		serve(s.public, s.listeners.public)
+	}
+	s.endServing = func() {
+		end()
+		if err := s.listeners.close(); err != nil {
+			s.log.Warn("giving the ports free: " + err.Error())
+		}
+		group.Wait()
+	}
+}
+
+// takeOver makes the successor answer HTTP calls. drained waits for those that
+// the generation before still answers.
+func (s *Sidecar) takeOver(successor *generation) (drained func()) {
+	api, public := s.api.Replace(successor.http), s.public.Replace(successor.public)
+	return func() {
+		api()
+		public()
 	}
 }
 
