@@ -163,6 +163,7 @@ type gate struct {
 }
 
 func newGate(t *testing.T) *gate {
+	t.Helper()
 	g := &gate{opened: make(chan struct{})}
 	t.Cleanup(g.open) // an app's server waits for its handlers when it closes
 	return g

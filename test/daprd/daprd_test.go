@@ -6,9 +6,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -29,28 +29,38 @@ import (
 	"github.com/hyperdapr/dapr/pkg/instances"
 )
 
-// program is the daprd that all tests start, built once.
-var program string
-
 func TestMain(m *testing.M) {
-	flag.Parse()
-	dir, err := os.MkdirTemp("", "daprd-*")
-	if err == nil {
-		program = filepath.Join(dir, "daprd.exe")
-		build := exec.Command("go", "build", "-o", program, "../../cmd/daprd")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		build.Stdout, build.Stderr = os.Stderr, os.Stderr
-		err = build.Run()
+	code := m.Run()
+	if programDir != "" {
+		_ = os.RemoveAll(programDir)
 	}
-	code := 1
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "build daprd:", err)
-	} else {
-		code = m.Run()
-	}
-	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }
+
+// programDir is where program was built; empty before.
+var programDir string
+
+// program is the daprd that all tests start, built once.
+var program = sync.OnceValues(func() (string, error) {
+	// The go command knows a test's results by the files that it reads: a change
+	// of daprd must not leave it with old ones.
+	for _, sources := range []string{"../../cmd/daprd", "../../pkg", "../../go.mod"} {
+		if err := filepath.WalkDir(sources, func(_ string, _ fs.DirEntry, err error) error { return err }); err != nil {
+			return "", err
+		}
+	}
+	var err error
+	if programDir, err = os.MkdirTemp("", "daprd-*"); err != nil {
+		return "", err
+	}
+	path := filepath.Join(programDir, "daprd.exe")
+	build := exec.Command("go", "build", "-o", path, "../../cmd/daprd")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build daprd: %w\n%s", err, out)
+	}
+	return path, nil
+})
 
 // given is what a sidecar starts with. The zero value is a sidecar without
 // resources on a machine of its own.
@@ -105,8 +115,10 @@ func (o *output) String() string {
 // spawn starts daprd in an environment that holds nothing of the caller's.
 func spawn(t *testing.T, home string, args, env []string) *process {
 	t.Helper()
+	path, err := program()
+	require.NoError(t, err)
 	p := &process{t: t, exited: make(chan struct{})}
-	p.cmd = exec.Command(program, args...)
+	p.cmd = exec.Command(path, args...)
 	p.cmd.Dir = home
 	p.cmd.Env = append([]string{"HOME=" + home, "USERPROFILE=" + home}, env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
