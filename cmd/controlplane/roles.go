@@ -10,6 +10,7 @@ import (
 
 	"github.com/hyperdapr/dapr/pkg/injector"
 	"github.com/hyperdapr/dapr/pkg/nearest"
+	"github.com/hyperdapr/dapr/pkg/operator"
 	"github.com/hyperdapr/dapr/pkg/service"
 	"github.com/hyperdapr/dapr/pkg/version"
 )
@@ -20,7 +21,7 @@ var roles = []struct {
 	name string
 	main func(ctx context.Context, args []string, env service.LookupEnv, stdout, stderr io.Writer) error
 }{
-	{"operator", nil},
+	{"operator", operator.Main},
 	{"injector", injector.Main},
 	{"sentry", nil},
 	{"placement", nil},

@@ -1,0 +1,122 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/hyperdapr/dapr/pkg/inject"
+)
+
+// watchdog has pods made anew that should have a sidecar and have none: they
+// were made while the injector could not be reached.
+type watchdog struct {
+	c   *cluster
+	o   options
+	log *slog.Logger
+}
+
+func newWatchdog(c *cluster, o options, log *slog.Logger) *watchdog {
+	return &watchdog{c: c, o: o, log: log}
+}
+
+// run looks as often as the flags say, until the context ends.
+func (w *watchdog) run(ctx context.Context) error {
+	interval := w.o.watchInterval
+	if interval == 0 && !w.o.watchOnce {
+		<-ctx.Done()
+		return nil
+	}
+	for {
+		err := w.look(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			w.log.Warn("pods without their sidecar were not all looked for", "error", err)
+		case w.o.watchOnce:
+			<-ctx.Done()
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(max(interval, time.Second)):
+		}
+	}
+}
+
+// look goes once over all pods that nobody has marked.
+func (w *watchdog) look(ctx context.Context) error {
+	if ready, err := w.injectorReady(ctx); err != nil || !ready {
+		return err // a pod made now would miss its sidecar again
+	}
+	pause := time.Minute / time.Duration(max(w.o.restartsPerMin, 1))
+	options := metav1.ListOptions{LabelSelector: "!" + inject.LabelInjected, Limit: 500}
+	for {
+		pods, err := w.c.core.Pods(w.o.watchNamespace).List(ctx, options)
+		if err != nil {
+			return err
+		}
+		for i := range pods.Items {
+			pod := &pods.Items[i]
+			if !inject.Enabled(pod.Annotations) || pod.DeletionTimestamp != nil {
+				continue
+			}
+			if inject.HasSidecar(pod) {
+				if err := w.mark(ctx, pod); err != nil {
+					return err
+				}
+				continue
+			}
+			if metav1.GetControllerOf(pod) == nil {
+				continue // nobody would make it anew
+			}
+			w.log.Info(fmt.Sprintf("pod %s/%s has no sidecar: deleting it, so that it is made anew", pod.Namespace, pod.Name))
+			if err := w.c.core.Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(pause):
+			}
+		}
+		if options.Continue = pods.Continue; options.Continue == "" {
+			return nil
+		}
+	}
+}
+
+func (w *watchdog) mark(ctx context.Context, pod *corev1.Pod) error {
+	if !w.o.patchLabels {
+		return nil
+	}
+	patch := fmt.Sprintf(`{"metadata":{"labels":{%q:"true"}}}`, inject.LabelInjected)
+	_, err := w.c.core.Pods(pod.Namespace).Patch(ctx, pod.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+func (w *watchdog) injectorReady(ctx context.Context) (bool, error) {
+	deployments := schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
+	d, err := w.c.dynamic.Resource(deployments).Namespace(w.o.namespace).Get(ctx, "dapr-sidecar-injector", metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	available, _, _ := unstructured.NestedInt64(d.Object, "status", "availableReplicas")
+	return available > 0, nil
+}
