@@ -21,7 +21,7 @@ PLATFORMS := linux_amd64 linux_arm64 darwin_amd64 darwin_arm64 windows_amd64 win
 LINT := .cache/bin/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build payload test test-kubernetes lint bench demo cross docs clean daprd controlplane
+.PHONY: help deps build payload image test test-kubernetes lint bench demo cross docs clean daprd controlplane
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ daprd controlplane:
 
 payload: daprd controlplane ## pack daprd and controlplane for the CLI to carry
 	go run ./embed/pack -version $(VERSION) -out embed/payload/$(HOST) bin/daprd$(EXE) bin/controlplane$(EXE)
+
+image: build ## dist/dapr-image.tar, the runtime's container image (no container engine needed)
+	mkdir -p dist
+	bin/dapr$(EXE) image save dist/dapr-image.tar
 
 test: ## every test but those that need a cluster, race detector on
 	@.ci/deps test

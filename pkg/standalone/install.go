@@ -232,7 +232,7 @@ func (in *installer) unpack(ctx context.Context, p embed.Program) (name string, 
 			err = fmt.Errorf("unpack %s: %w", p.Name, err)
 		}
 	}()
-	r, err := in.source.open(p.Name)
+	r, err := in.source.Open(p.Name)
 	if err != nil {
 		return "", err
 	}

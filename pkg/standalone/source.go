@@ -115,8 +115,8 @@ func (s Source) programs(l Layout) (*embed.Manifest, error) {
 	return m, nil
 }
 
-// open returns the content of a program.
-func (s Source) open(name string) (io.ReadCloser, error) {
+// Open returns the content of a program, whose name has no ".exe".
+func (s Source) Open(name string) (io.ReadCloser, error) {
 	packed, err := s.Payload.Open(embed.PackedFile(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return os.Open(filepath.Join(s.Beside, executableName(name)))

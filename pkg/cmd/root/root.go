@@ -14,6 +14,7 @@ import (
 
 	"github.com/hyperdapr/dapr/pkg/cmd/buildinfo"
 	"github.com/hyperdapr/dapr/pkg/cmd/completion"
+	"github.com/hyperdapr/dapr/pkg/cmd/image"
 	"github.com/hyperdapr/dapr/pkg/cmd/initcmd"
 	"github.com/hyperdapr/dapr/pkg/cmd/invoke"
 	"github.com/hyperdapr/dapr/pkg/cmd/keep"
@@ -97,6 +98,7 @@ func NewCmdRoot(f *cmdutil.Factory) *cobra.Command {
 		initcmd.NewCmdInit(f, nil),
 		uninstall.NewCmdUninstall(f, nil),
 		status.NewCmdStatus(f, nil),
+		image.NewCmdImage(f),
 		versionCmd,
 		buildinfo.NewCmdBuildInfo(f, nil),
 	)
