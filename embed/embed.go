@@ -14,6 +14,18 @@ var selfhosted embed.FS
 // files.
 func Selfhosted() fs.FS { return sub(selfhosted, "selfhosted") }
 
+// The chart has files that begin with "_" and ".", which embed leaves out unless
+// it is told not to.
+//
+//go:embed all:chart
+var chart embed.FS
+
+// Chart is the Helm chart that installs the control plane into Kubernetes.
+func Chart() fs.FS { return sub(chart, "chart") }
+
+// CRDs are the CustomResourceDefinitions of the chart, one a file.
+func CRDs() fs.FS { return sub(chart, "chart/crds") }
+
 // Payload holds the programs for the platform the CLI was built for, each as
 // NAME.zst, and ManifestFile, which describes them. It is empty in a CLI built
 // without the tag "payload".
