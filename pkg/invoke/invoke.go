@@ -22,6 +22,7 @@ import (
 	"github.com/hyperdapr/dapr/pkg/nameresolution"
 	"github.com/hyperdapr/dapr/pkg/peer"
 	"github.com/hyperdapr/dapr/pkg/resiliency"
+	"github.com/hyperdapr/dapr/pkg/security"
 	"github.com/hyperdapr/dapr/pkg/telemetry"
 )
 
@@ -42,6 +43,8 @@ type Options struct {
 	Endpoints []Endpoint
 	// Credentials secure the connections to other sidecars; nil is plain text.
 	Credentials func(peer.Target) credentials.TransportCredentials
+	// Access is who may call the app through this sidecar; nil is everybody.
+	Access *security.Policy
 	// MaxBodySize bounds a body that must be held in memory, in bytes; 4 MiB
 	// when 0.
 	MaxBodySize int
@@ -251,6 +254,10 @@ func (b *Block) ServeInvoke(ctx context.Context, req *app.Request) (*app.Respons
 	}
 	metrics := b.metrics.caller(req.Header.Get("Dapr-Caller-App-Id"))
 	metrics.received.Inc()
+	if err := b.admit(ctx, req.Path, req.Verb); err != nil {
+		metrics.sent(int(status.Code(err)))
+		return nil, err
+	}
 	resp, err := b.invokeApp(ctx, req)
 	if err != nil {
 		// "Unavailable" would mean that this sidecar cannot be reached, and be

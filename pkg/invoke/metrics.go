@@ -22,6 +22,8 @@ type metrics struct {
 
 	callees memo[string, *calleeMetrics]
 	callers memo[string, *callerMetrics]
+
+	aclMetrics
 }
 
 func newMetrics(reg *telemetry.Metrics) *metrics {
@@ -37,6 +39,7 @@ func newMetrics(reg *telemetry.Metrics) *metrics {
 			Name: "dapr_runtime_service_invocation_res_recv_latency_ms", Help: "Milliseconds from a request to another app to its response.",
 			Buckets: telemetry.LatencyBuckets,
 		}, []string{"src_app_id", "status"}),
+		aclMetrics: newACLMetrics(reg),
 	}
 	if reg != nil {
 		reg.MustRegister(m.reqSent, m.reqReceived, m.resSent, m.resReceived, m.latency)

@@ -104,7 +104,10 @@ func (b *Block) ProxyFromPeer(_ any, in grpc.ServerStream) error {
 	caller := strings.Join(md.Get(callerMD), ",")
 	metrics := b.metrics.caller(caller)
 	metrics.received.Inc()
-	err := b.proxyToApp(in, method, md)
+	err := b.admit(in.Context(), method, "")
+	if err == nil {
+		err = b.proxyToApp(in, method, md)
+	}
 	metrics.sent(int(status.Code(err)))
 	return err
 }

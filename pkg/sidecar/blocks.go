@@ -43,7 +43,7 @@ func (g *generation) newBlocks() (b blocks, err error) {
 	}
 	b.invoke, err = invoke.New(invoke.Options{
 		AppID: o.AppID, Namespace: o.Namespace, App: g.app, Resolver: resolver, InternalPort: portOf(g.s.listeners.internal),
-		HostAddress: g.s.hostAddress(), Credentials: g.s.identity.peers(), MaxBodySize: o.messageLimit(), Metrics: g.metrics,
+		HostAddress: g.s.hostAddress(), Credentials: g.s.identity.peers(), Access: g.set.access, MaxBodySize: o.messageLimit(), Metrics: g.metrics,
 	})
 	return b, err
 }

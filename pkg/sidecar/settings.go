@@ -11,11 +11,13 @@ import (
 
 	"github.com/hyperdapr/dapr/pkg/component"
 	"github.com/hyperdapr/dapr/pkg/resource"
+	"github.com/hyperdapr/dapr/pkg/security"
 )
 
 // settings are what the resources say, read anew at every reload.
 type settings struct {
 	config     *resource.Configuration
+	access     *security.Policy
 	components []*resource.Component
 	endpoints  []*resource.HTTPEndpoint
 }
@@ -31,8 +33,9 @@ func (s *Sidecar) load(ctx context.Context) (*settings, error) {
 	if config == nil {
 		config = resource.NewConfiguration() // to find what else is wrong
 	}
-	errs = append(errs, checkAccessControl(config))
-	set := &settings{config: config, endpoints: resource.Select[*resource.HTTPEndpoint](all)}
+	access, err := accessPolicy(config)
+	errs = append(errs, err)
+	set := &settings{config: config, access: access, endpoints: resource.Select[*resource.HTTPEndpoint](all)}
 	s.warnNotBuilt(config, all)
 
 	for _, c := range resource.Select[*resource.Component](all) {
@@ -154,19 +157,20 @@ func notBuiltSections(c *resource.Configuration) []string {
 	return sections
 }
 
-// checkAccessControl refuses a Configuration that denies callers: that is not
-// built yet, and to start without it would let in whom it keeps out.
-func checkAccessControl(c *resource.Configuration) error {
-	rules := c.Spec.AccessControl
-	denies := strings.EqualFold(rules.DefaultAction, "deny")
-	for _, p := range rules.Policies {
-		denies = denies || strings.EqualFold(p.DefaultAction, "deny")
+// accessPolicy is who may call the app.
+func accessPolicy(c *resource.Configuration) (*security.Policy, error) {
+	control := c.Spec.AccessControl
+	rules := security.AccessRules{DefaultAction: control.DefaultAction}
+	for _, p := range control.Policies {
+		app := security.AppRules{TrustDomain: p.TrustDomain, Namespace: p.Namespace, AppID: p.AppID, DefaultAction: p.DefaultAction}
 		for _, o := range p.Operations {
-			denies = denies || strings.EqualFold(o.Action, "deny")
+			app.Operations = append(app.Operations, security.OperationRule{Name: o.Name, Verbs: o.HTTPVerbs, Action: o.Action})
 		}
+		rules.Apps = append(rules.Apps, app)
 	}
-	if !denies {
-		return nil
+	policy, err := security.NewPolicy(rules)
+	if err != nil {
+		return nil, fmt.Errorf("Configuration %s: %w", c.Name(), err) //nolint:staticcheck // the kind's name
 	}
-	return fmt.Errorf("Configuration %s: spec.accessControl denies callers, which is not built yet: take the section out, or keep the app off this machine", c.Name()) //nolint:staticcheck // the kind's name
+	return policy, nil
 }

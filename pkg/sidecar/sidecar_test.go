@@ -255,6 +255,30 @@ auth:
 	require.Contains(t, body, "vault")
 }
 
+func TestAPolicyThatDeniesTurnsCallersAway(t *testing.T) {
+	home, dir := t.TempDir(), t.TempDir()
+	app := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer app.Close()
+	config := filepath.Join(dir, "config.yaml")
+	require.NoError(t, os.WriteFile(config, []byte(`
+apiVersion: dapr.io/v1alpha1
+kind: Configuration
+metadata:
+  name: strict
+spec:
+  accessControl:
+    defaultAction: deny
+`), 0o600))
+	guarded := startSidecar(t, home, nil, "--app-id", "guarded", "--app-port", app.URL[strings.LastIndex(app.URL, ":")+1:], "--config", config)
+	caller := startSidecar(t, home, nil, "--app-id", "caller")
+	guarded.waitReady("/v1.0/healthz")
+	code, body := caller.call("POST", "/v1.0/invoke/guarded/method/do", "")
+	require.Equal(t, http.StatusForbidden, code, body)
+	require.Contains(t, body, "ERR_DIRECT_INVOKE")
+	code, _ = guarded.call("POST", "/v1.0/invoke/guarded/method/do", "")
+	require.Equal(t, http.StatusOK, code, "the app itself is not asked")
+}
+
 func TestEndpointsTakeTheirHeadersFromSecrets(t *testing.T) {
 	outside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, r.URL.Path, " ", r.Header.Get("x-key"))
