@@ -3,9 +3,7 @@ package daprd
 import (
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -75,26 +73,14 @@ func TestAComponentWhoseServerHangs(t *testing.T) {
 func TestStrictModeEndsWithTheReason(t *testing.T) {
 	t.Parallel()
 	port := freePort(t)
-	for _, mode := range [][]string{{"--strict-components"}, {"--mode", "kubernetes"}} {
-		s := spawnWith(t, component("down", "state.redis", "redisHost=127.0.0.1:"+port), mode...)
-		require.Equal(t, 1, s.wait(), mode)
-		fatal := s.lines("level=fatal")
-		require.Len(t, fatal, 1)
-		require.Contains(t, fatal[0], "component down (state.redis/v1) cannot be opened")
-		require.Contains(t, fatal[0], "connection refused")
-		require.Contains(t, fatal[0], "spec.ignoreErrors")
-	}
-}
-
-// spawnWith starts a sidecar that may not live long enough to be found.
-func spawnWith(t *testing.T, resources string, args ...string) *process {
-	t.Helper()
-	home := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(home, "resources.yaml"), []byte(resources), 0o600))
-	return spawn(t, home, append([]string{
-		"--app-id", "a", "--dapr-http-port", "0", "--dapr-grpc-port", "0", "--metrics-port", "0", "--dapr-listen-addresses", "127.0.0.1",
-		"--resources-path", home,
-	}, args...), nil)
+	s := launch(t, "a", given{resources: component("down", "state.redis", "redisHost=127.0.0.1:"+port), args: []string{"--strict-components"}})
+	require.Equal(t, 1, s.wait())
+	fatal := s.lines("level=fatal")
+	require.Len(t, fatal, 1)
+	require.Contains(t, fatal[0], "component down (state.redis/v1) cannot be opened")
+	require.Contains(t, fatal[0], "connection refused")
+	require.Contains(t, fatal[0], "spec.ignoreErrors")
+	s.leftNothing()
 }
 
 func TestIgnoreErrors(t *testing.T) {
@@ -106,7 +92,7 @@ func TestIgnoreErrors(t *testing.T) {
 	})
 	s.waitFor("/v1.0/healthz")
 	require.Len(t, s.lines("no driver for type state.no-such-thing"), 1)
-	require.NotEmpty(t, s.lines("Component down (state.redis/v1) is not ready"))
+	s.waitLog("Component down (state.redis/v1) is not ready")
 	a := s.call(http.MethodGet, "/v1.0/state/down/k", "")
 	require.Contains(t, a.body, "connection refused")
 }

@@ -38,12 +38,12 @@ var flags = []struct {
 	{name: "resources-path", value: "FOLDER"},
 	{name: "components-path", value: "FOLDER", deprecated: "--resources-path"},
 	{name: "config", value: "CONFIG"},
-	{name: "control-plane-address", value: "localhost:1", notBuilt: true},
-	{name: "sentry-address", value: "localhost:1", notBuilt: true},
-	{name: "control-plane-trust-domain", value: "example.org", notBuilt: true},
-	{name: "control-plane-namespace", value: "system", notBuilt: true},
-	{name: "sentry-request-jwt-audiences", value: "x,y", notBuilt: true},
-	{name: "enable-mtls", value: "true", notBuilt: true},
+	{name: "control-plane-address", value: "localhost:1"},
+	{name: "sentry-address", value: "localhost:1"},
+	{name: "control-plane-trust-domain", value: "example.org"},
+	{name: "control-plane-namespace", value: "system"},
+	{name: "sentry-request-jwt-audiences", value: "x,y"},
+	{name: "enable-mtls", value: "false"}, // true needs a control plane
 	{name: "allowed-origins", value: "*"},
 	{name: "placement-host-address", value: "localhost:50005", notBuilt: true},
 	{name: "scheduler-host-address", value: "localhost:50006", notBuilt: true},
@@ -58,7 +58,7 @@ var flags = []struct {
 	{name: "dapr-graceful-shutdown-seconds", value: "3"},
 	{name: "dapr-block-shutdown-duration", value: "10ms"},
 	{name: "enable-api-logging", value: "true"},
-	{name: "disable-builtin-k8s-secret-store", value: "true", notBuilt: true},
+	{name: "disable-builtin-k8s-secret-store", value: "true"},
 	{name: "enable-app-health-check", value: "true"},
 	{name: "app-health-check-path", value: "/health"},
 	{name: "app-health-probe-interval", value: "4"},
@@ -140,7 +140,7 @@ func TestHelpListsEveryFlag(t *testing.T) {
 
 func TestEnvironmentOfFeaturesToComeWarnsOnceByName(t *testing.T) {
 	t.Parallel()
-	names := []string{"DAPR_TRUST_ANCHORS", "DAPR_SENTRY_TOKEN_FILE", "DAPR_CONTROLPLANE_NAMESPACE", "OTEL_EXPORTER_OTLP_ENDPOINT"}
+	names := []string{"DAPR_COMPONENTS_SOCKETS_FOLDER", "DAPR_SCHEDULER_HOST_ADDRESS_DNS_A", "OTEL_EXPORTER_OTLP_ENDPOINT"}
 	var env []string
 	for _, n := range names {
 		env = append(env, n+"=value-of-it")

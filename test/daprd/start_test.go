@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -78,9 +79,15 @@ func TestABusyPortNamesItsOwnerAndTheFlag(t *testing.T) {
 
 func TestASecondSidecarTakesAnotherMetricsPort(t *testing.T) {
 	t.Parallel()
-	busy, err := net.Listen("tcp", "127.0.0.1:9090")
-	if err == nil { // else another process has it, which is as well
-		defer busy.Close()
+	for patience := time.Now().Add(time.Second); ; time.Sleep(10 * time.Millisecond) {
+		busy, err := net.Listen("tcp", "127.0.0.1:9090")
+		if err == nil {
+			defer busy.Close()
+			break
+		}
+		if time.Now().After(patience) {
+			break // somebody has the port for good, which is as well
+		}
 	}
 	home := t.TempDir()
 	p := spawn(t, home, []string{"--app-id", "a", "--dapr-http-port", "0", "--dapr-grpc-port", "0", "--metrics-listen-address", "127.0.0.1"}, nil)
