@@ -5,8 +5,8 @@ package version
 
 import "runtime/debug"
 
-// Owner is the organisation the project is published under: the one place in
-// the code that names it is the module path, from which the build derives it.
+// Owner is the organisation the project is published under: the one in the
+// module path, which a test holds it to.
 const Owner = "hyperdapr"
 
 // Stamped by the linker.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hyperdapr/dapr/pkg/version"
 )
 
 func TestOnePackageComment(t *testing.T) {
@@ -176,4 +178,38 @@ func TestArchitectureMentionsEveryPackage(t *testing.T) {
 			t.Errorf("docs/architecture.md does not say what pkg/%s is", rel)
 		}
 	}
+}
+
+// A driver that no page names is one that nobody finds.
+func TestComponentsPageNamesEveryDriver(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, "docs", "components.md"))
+	require.NoError(t, err)
+	sources, err := filepath.Glob(filepath.Join(root, "pkg", "components", "*.go"))
+	require.NoError(t, err)
+	found := 0
+	for _, file := range sources {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile(`Register\("([^"]+)"`).FindAllSubmatch(data, -1) {
+			found++
+			name := strings.TrimPrefix(string(m[1]), "nameresolution.")
+			if !strings.Contains(string(page), "`"+name+"`") {
+				t.Errorf("docs/components.md does not name %s", m[1])
+			}
+		}
+	}
+	require.NotZero(t, found, "no driver was found: has the way they are registered changed?")
+}
+
+// A fork changes the owner in one place, the module path; the two others that a
+// build reads must follow.
+func TestOwnerIsThatOfTheModule(t *testing.T) {
+	module, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	require.NoError(t, err)
+	m := regexp.MustCompile(`(?m)^module github\.com/([^/\s]+)/`).FindSubmatch(module)
+	require.NotNil(t, m, "go.mod names no owner")
+	require.Equal(t, string(m[1]), version.Owner, "pkg/version.Owner")
+	values, err := os.ReadFile(filepath.Join(root, "embed", "chart", "values.yaml"))
+	require.NoError(t, err)
+	require.Contains(t, string(values), "registry: ghcr.io/"+string(m[1])+"\n", "embed/chart/values.yaml")
 }
