@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"math/big"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/dapr/kit/crypto/pem"
@@ -54,6 +55,11 @@ func (b Bundle) Missing() string {
 		}
 	}
 	return ""
+}
+
+// Empty tells whether the bundle has no part at all.
+func (b Bundle) Empty() bool {
+	return len(bytes.TrimSpace(slices.Concat(b.Anchors, b.Issuer, b.Key))) == 0
 }
 
 // Equal tells whether two bundles are the same, byte by byte.

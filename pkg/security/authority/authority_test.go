@@ -174,7 +174,7 @@ func TestParseNamesThePart(t *testing.T) {
 	require.NoError(t, err)
 	other, err := authority.New(options)
 	require.NoError(t, err)
-	key, err := kitpem.DecodePEMPrivateKey(good.Key)
+	key, err := authority.ParseKey(good.Key)
 	require.NoError(t, err)
 	chain, err := parse(t, good).Sign(authority.Request{ID: app, Public: key.Public(), Now: now, TTL: time.Hour})
 	require.NoError(t, err)
@@ -190,7 +190,7 @@ func TestParseNamesThePart(t *testing.T) {
 		{"empty", authority.Bundle{}, now, "ca.crt is missing"},
 		{"blank key", authority.Bundle{Anchors: good.Anchors, Issuer: good.Issuer, Key: []byte("\n")}, now, "issuer.key is missing"},
 		{"not a root", authority.Bundle{Anchors: []byte("x"), Issuer: good.Issuer, Key: good.Key}, now, "ca.crt: "},
-		{"not a key", authority.Bundle{Anchors: good.Anchors, Issuer: good.Issuer, Key: []byte("hunter2")}, now, "issuer.key is not a private key in PEM"},
+		{"not a key", authority.Bundle{Anchors: good.Anchors, Issuer: good.Issuer, Key: []byte("hunter2")}, now, "issuer.key: it is not a private key in PEM that can sign"},
 		{"another key", authority.Bundle{Anchors: good.Anchors, Issuer: good.Issuer, Key: other.Key}, now, "issuer.key is not the key of issuer.crt"},
 		{"another root", authority.Bundle{Anchors: other.Anchors, Issuer: good.Issuer, Key: good.Key}, now, "issuer.crt does not lead to a root in ca.crt"},
 		{"not an authority", authority.Bundle{Anchors: good.Anchors, Issuer: leafPEM, Key: good.Key}, now, "issuer.crt is not the certificate of an authority"},

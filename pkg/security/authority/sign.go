@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	stdpem "encoding/pem"
 	"errors"
 	"fmt"
 	"net/url"
@@ -37,8 +38,8 @@ func Parse(b Bundle, now time.Time) (*Authority, error) {
 	if a.chain, err = pem.DecodePEMCertificates(b.Issuer); err != nil {
 		return nil, fmt.Errorf("%s: %w", IssuerKey, err)
 	}
-	if a.key, err = pem.DecodePEMPrivateKey(b.Key); err != nil {
-		return nil, fmt.Errorf("%s is not a private key in PEM", SecretKey) // the cause might quote it
+	if a.key, err = ParseKey(b.Key); err != nil {
+		return nil, fmt.Errorf("%s: %w", SecretKey, err)
 	}
 	issuer := a.chain[0]
 	if same, err := pem.PublicKeysEqual(issuer.PublicKey, a.key.Public()); err != nil || !same {
@@ -55,6 +56,32 @@ func Parse(b Bundle, now time.Time) (*Authority, error) {
 	}
 	return a, nil
 }
+
+// ParseKey reads a private key in PEM: PKCS #8, SEC 1 or PKCS #1. The error
+// quotes nothing of it.
+func ParseKey(data []byte) (crypto.Signer, error) {
+	block, _ := stdpem.Decode(data)
+	if block == nil {
+		return nil, errNoKey
+	}
+	var key any
+	var err error
+	switch block.Type {
+	case "PRIVATE KEY":
+		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	case "EC PRIVATE KEY":
+		key, err = x509.ParseECPrivateKey(block.Bytes)
+	case "RSA PRIVATE KEY":
+		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	}
+	signer, ok := key.(crypto.Signer)
+	if err != nil || !ok {
+		return nil, errNoKey
+	}
+	return signer, nil
+}
+
+var errNoKey = errors.New("it is not a private key in PEM that can sign")
 
 // verify returns the ways from a certificate to a root.
 func (a *Authority) verify(c *x509.Certificate, now time.Time, more ...*x509.Certificate) ([][]*x509.Certificate, error) {
