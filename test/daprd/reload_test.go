@@ -145,6 +145,46 @@ func TestReloadsUnderLoadLoseNoRequest(t *testing.T) {
 	t.Log(l.done.Load(), "calls")
 }
 
+// A reload neither waits for a call that takes long nor ends it.
+func TestARunningRequestOutlastsAReload(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	s := start(t, "a", given{resources: store("mem"), args: []string{"--dapr-graceful-shutdown-seconds", "1", "--app-port", httpApp(t, g.ServeHTTP)}})
+	s.waitFor("/v1.0/healthz")
+	running := beside(s, "/v1.0/invoke/a/method/slow")
+	eventually(t, "the call does not reach the app", func() bool { return g.inside.Load() == 1 })
+	s.reload()
+	require.Equal(t, http.StatusNoContent, s.call(http.MethodGet, "/v1.0/state/mem/k", "").status)
+	s.waitLog("HTTP requests outlast")
+	s.reload()
+	g.open()
+	got := <-running
+	require.NoError(t, got.err)
+	require.Equal(t, "through the gate", got.body)
+}
+
+// Health checks of the app begin anew with a reload: until then it is not
+// unhealthy.
+func TestAReloadWithHealthChecksTurnsNoCallAway(t *testing.T) {
+	t.Parallel()
+	s := start(t, "a", given{args: []string{"--app-port", httpApp(t, echo), "--enable-app-health-check"}})
+	s.waitFor("/v1.0/healthz")
+	var l load
+	l.run("call", func() error {
+		a, err := s.try(http.MethodGet, "/v1.0/invoke/a/method/x", "")
+		if err == nil && a.status != http.StatusOK {
+			err = fmt.Errorf("%d %s", a.status, a.body)
+		}
+		return err
+	})
+	for range 3 {
+		s.reload()
+	}
+	l.stop.Store(true)
+	l.calls.Wait()
+	require.Empty(t, l.failures())
+}
+
 // Files that change are followed without a signal.
 func TestResourcesThatChangeAreFollowed(t *testing.T) {
 	t.Parallel()
