@@ -37,9 +37,21 @@ func EnvName(f *pflag.Flag) string {
 	return name
 }
 
+// commandLineOnly marks flags in their annotations.
+const commandLineOnly = "command-line-only"
+
+// CommandLineOnly keeps the environment and the file from setting a flag: one
+// whose name means something else to all other commands.
+func CommandLineOnly(flags *pflag.FlagSet, name string) {
+	_ = flags.SetAnnotation(name, commandLineOnly, nil) // fails for a flag that is not defined
+}
+
 // isConfigurable leaves out the flags that ask for something else than the
 // command's work.
-func isConfigurable(f *pflag.Flag) bool { return f.Name != "help" && f.Name != "version" }
+func isConfigurable(f *pflag.Flag) bool {
+	_, only := f.Annotations[commandLineOnly]
+	return !only && f.Name != "help" && f.Name != "version"
+}
 
 // BindFlags sets the flags of a command that were not given on the command
 // line: from the environment, or else from the file that configPath names. A

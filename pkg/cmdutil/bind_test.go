@@ -94,6 +94,23 @@ func TestWhatTheRuntimeGivesToAppsSetsNoFlag(t *testing.T) {
 	require.Equal(t, 9091, got.metricsPort)
 }
 
+func TestAFlagForTheCommandLineOnly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cli.yaml")
+	require.NoError(t, os.WriteFile(path, []byte("log-as-json: true\n"), 0o600))
+	for given, args := range map[string][]string{"false": nil, "true": {"--log-as-json"}} {
+		root, cmd := &cobra.Command{Use: "dapr"}, &cobra.Command{Use: "annotate", Run: func(*cobra.Command, []string) {}}
+		root.AddCommand(cmd)
+		root.PersistentFlags().Bool("log-as-json", false, "")
+		cmd.Flags().Bool("log-as-json", false, "")
+		CommandLineOnly(cmd.Flags(), "log-as-json")
+		require.NoError(t, cmd.ParseFlags(args))
+		require.NoError(t, BindFlags(cmd, Env{"DAPR_LOG_AS_JSON=true"}, func() (string, error) { return path, nil }))
+		flag := cmd.Flags().Lookup("log-as-json")
+		require.Equal(t, given, flag.Value.String())
+		require.Empty(t, EnvName(flag))
+	}
+}
+
 func TestKindsOfValues(t *testing.T) {
 	got, err := bound(t, []string{"run"}, nil, "log-as-json: true\napp-port: 3000\nresources-path: [a, \"b,c\"]\n")
 	require.NoError(t, err)

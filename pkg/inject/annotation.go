@@ -1,7 +1,9 @@
 package inject
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -42,6 +44,28 @@ func (a *Annotation) find(annotations map[string]string) (key, value string, giv
 
 // Annotations lists what a pod may say, in the order of the documentation.
 func Annotations() []Annotation { return slices.Clone(table) }
+
+// Lookup returns the annotation of a name without its prefix.
+func Lookup(name string) (a Annotation, known bool) {
+	i := slices.IndexFunc(table, func(a Annotation) bool { return a.Name == name })
+	if i < 0 {
+		return a, false
+	}
+	return table[i], true
+}
+
+// Check says what is right when a value is not.
+func (a *Annotation) Check(value string) error {
+	switch {
+	case a.Name == "app-id":
+		return CheckAppID(value)
+	case len(a.OneOf) > 0 && !slices.Contains(a.OneOf, strings.ToLower(value)):
+		return fmt.Errorf("must be one of %s", strings.Join(a.OneOf, ", "))
+	case a.read == nil:
+		return nil
+	}
+	return a.read(&Config{}, value)
+}
 
 // table is the one place where annotations are declared: reading, the sidecar's
 // flags (by a test), and the documentation follow it.

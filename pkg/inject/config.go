@@ -141,13 +141,9 @@ func Enabled(annotations map[string]string) bool {
 // AppID is the id that annotations give, under today's name or the old one, or
 // nothing.
 func AppID(annotations map[string]string) string {
-	for _, a := range table {
-		if a.Name == "app-id" {
-			_, id, _ := a.find(annotations)
-			return id
-		}
-	}
-	return ""
+	a, _ := Lookup("app-id")
+	_, id, _ := a.find(annotations)
+	return id
 }
 
 // AppIDError is an id that no service could be named after.

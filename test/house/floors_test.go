@@ -25,7 +25,7 @@ var floors = []struct {
 		"middleware", "invoke", "job", "actor", "workflow", "pluggable", "components",
 	}},
 	{"L4 services", []string{"sidecar", "operator", "injector", "sentry", "placement", "scheduler", "local"}},
-	{"L5 the CLI's hands", []string{"standalone", "runfile", "helm", "kubernetes", "image"}},
+	{"L5 the CLI's hands", []string{"standalone", "runfile", "helm", "kubernetes", "image", "manifest"}},
 	{"L6 commands", []string{"iostreams", "cmdutil", "cmd"}},
 }
 
