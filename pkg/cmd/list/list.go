@@ -3,7 +3,6 @@ package list
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/hyperdapr/dapr/pkg/cmdutil"
 	"github.com/hyperdapr/dapr/pkg/iostreams"
+	"github.com/hyperdapr/dapr/pkg/kubernetes"
 	"github.com/hyperdapr/dapr/pkg/standalone"
 )
 
@@ -19,18 +19,13 @@ type listOptions struct {
 	streams *iostreams.IOStreams
 	status  *cmdutil.Printer
 	layout  func() (standalone.Layout, error)
+	cluster func() (*kubernetes.Client, error)
 	now     func() time.Time
 
-	kubernetes bool
-	output     string
-	// notes are about the given flags that have no effect.
-	notes []string
-}
-
-// accepted are flags for clusters.
-var accepted = []cmdutil.Accepted{
-	{Name: "all-namespaces", Shorthand: "A", Default: false, Why: "there are no namespaces on one machine"},
-	{Name: "namespace", Default: "", Why: "there are no namespaces on one machine"},
+	kubernetes    bool
+	allNamespaces bool
+	namespace     string
+	output        string
 }
 
 // NewCmdList returns the command. runF, when not nil, runs in its place.
@@ -38,30 +33,42 @@ func NewCmdList(f *cmdutil.Factory, runF func(context.Context, *listOptions) err
 	if runF == nil {
 		runF = listRun
 	}
-	opts := &listOptions{streams: f.IOStreams, status: f.Status, layout: f.Layout, now: f.Now}
+	opts := &listOptions{streams: f.IOStreams, status: f.Status, layout: f.Layout, cluster: f.Cluster, now: f.Now}
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the apps that run on this machine",
+		Short: "List the apps that run, on this machine or in a cluster",
 		Long: `List the apps that run on this machine with their sidecars: those that "dapr
 run" started, and sidecars that were started by other means. What was killed is
-not listed.`,
+not listed.
+
+With --kubernetes it lists the pods with a sidecar in a cluster: those of all
+namespaces, or of the one given.`,
 		Example: `  dapr list
-  dapr list --output json`,
+  dapr list --output json
+
+  # The apps in the current Kubernetes cluster
+  dapr list --kubernetes
+  dapr list --kubernetes --namespace shop`,
 		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			opts.notes = cmdutil.WithoutEffect(cmd.Flags(), accepted)
+			if opts.allNamespaces && opts.namespace != "" {
+				return cmdutil.FlagErrorf("--all-namespaces and --namespace are both given: choose one")
+			}
 			return runF(cmd.Context(), opts)
 		},
 	}
-	cmd.Flags().BoolVarP(&opts.kubernetes, "kubernetes", "k", false, "List the apps in the current Kubernetes cluster (not in this version)")
+	flags := cmd.Flags()
+	flags.BoolVarP(&opts.kubernetes, "kubernetes", "k", false, "List the apps in the current Kubernetes cluster")
+	flags.StringVar(&opts.namespace, "namespace", "", "List the apps in this namespace only; needs --kubernetes")
+	flags.BoolVarP(&opts.allNamespaces, "all-namespaces", "A", false, "List the apps in all namespaces, as without --namespace; needs --kubernetes")
+	cmdutil.ClusterFlags(cmd, f)
 	cmdutil.OutputFlag(cmd, &opts.output, "", "json", "yaml", "table")
-	cmdutil.AcceptFlags(cmd.Flags(), accepted)
 	return cmd
 }
 
-func listRun(_ context.Context, opts *listOptions) error {
+func listRun(ctx context.Context, opts *listOptions) error {
 	if opts.kubernetes {
-		return errors.New("listing the apps of a Kubernetes cluster is not part of this version; run \"dapr list\" without --kubernetes for this machine")
+		return clusterRun(ctx, opts)
 	}
 	l, err := opts.layout()
 	if err != nil {
@@ -82,8 +89,8 @@ func listRun(_ context.Context, opts *listOptions) error {
 	case "yaml":
 		return cmdutil.WriteYAML(opts.streams.Out, running)
 	}
-	for _, note := range opts.notes {
-		opts.status.Info("%s", note)
+	if opts.namespace != "" || opts.allNamespaces {
+		opts.status.Info("There are no namespaces on one machine; give --kubernetes for a cluster")
 	}
 	if len(running) == 0 {
 		fmt.Fprintln(opts.streams.Out, "No Dapr instances found.")

@@ -20,6 +20,8 @@ import (
 	"github.com/hyperdapr/dapr/pkg/cmd/keep"
 	"github.com/hyperdapr/dapr/pkg/cmd/list"
 	"github.com/hyperdapr/dapr/pkg/cmd/logs"
+	"github.com/hyperdapr/dapr/pkg/cmd/mtls"
+	"github.com/hyperdapr/dapr/pkg/cmd/resources"
 	"github.com/hyperdapr/dapr/pkg/cmd/run"
 	"github.com/hyperdapr/dapr/pkg/cmd/status"
 	"github.com/hyperdapr/dapr/pkg/cmd/stop"
@@ -98,6 +100,9 @@ func NewCmdRoot(f *cmdutil.Factory) *cobra.Command {
 		initcmd.NewCmdInit(f, nil),
 		uninstall.NewCmdUninstall(f, nil),
 		status.NewCmdStatus(f, nil),
+		resources.NewCmdComponents(f, nil),
+		resources.NewCmdConfigurations(f, nil),
+		mtls.NewCmdMTLS(f, nil),
 		image.NewCmdImage(f),
 		versionCmd,
 		buildinfo.NewCmdBuildInfo(f, nil),

@@ -9,20 +9,25 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/hyperdapr/dapr/pkg/cmdutil"
 	"github.com/hyperdapr/dapr/pkg/instances"
 	"github.com/hyperdapr/dapr/pkg/iostreams"
+	"github.com/hyperdapr/dapr/pkg/kubernetes"
 	"github.com/hyperdapr/dapr/pkg/standalone"
 	"github.com/hyperdapr/dapr/pkg/version"
 )
 
 type statusOptions struct {
 	streams *iostreams.IOStreams
+	status  *cmdutil.Printer
 	env     cmdutil.Env
 	layout  func() (standalone.Layout, error)
+	cluster func() (*kubernetes.Client, error)
+	now     func() time.Time
 
 	kubernetes bool
 	output     string
@@ -33,20 +38,27 @@ func NewCmdStatus(f *cmdutil.Factory, runF func(context.Context, *statusOptions)
 	if runF == nil {
 		runF = statusRun
 	}
-	opts := &statusOptions{streams: f.IOStreams, env: f.Env, layout: f.Layout}
+	opts := &statusOptions{streams: f.IOStreams, status: f.Status, env: f.Env, layout: f.Layout, cluster: f.Cluster, now: f.Now}
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show how the runtime on this machine is",
+		Short: "Show how the runtime is, on this machine or in a cluster",
 		Long: `Show how the runtime on this machine is: its version, its folder, the state it
-keeps, and how many apps run. It fails when there is no runtime.`,
+keeps, and how many apps run. With --kubernetes it shows the services of the
+control plane in a cluster, and says why a pod is not ready.
+
+It fails when there is no runtime.`,
 		Example: `  dapr status
-  dapr status --output json`,
+  dapr status --output json
+
+  # The control plane in the current Kubernetes cluster
+  dapr status --kubernetes`,
 		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runF(cmd.Context(), opts)
 		},
 	}
-	cmd.Flags().BoolVarP(&opts.kubernetes, "kubernetes", "k", false, "Show the control plane in the current Kubernetes cluster (not in this version)")
+	cmd.Flags().BoolVarP(&opts.kubernetes, "kubernetes", "k", false, "Show the control plane in the current Kubernetes cluster")
+	cmdutil.ClusterFlags(cmd, f)
 	cmdutil.OutputFlag(cmd, &opts.output, "", "json", "yaml", "table")
 	return cmd
 }
@@ -63,7 +75,7 @@ type runtimeStatus struct {
 
 func statusRun(ctx context.Context, opts *statusOptions) error {
 	if opts.kubernetes {
-		return errors.New("the status of a Kubernetes cluster is not part of this version; run \"dapr status\" without --kubernetes for this machine")
+		return clusterRun(ctx, opts)
 	}
 	l, err := opts.layout()
 	if err != nil {

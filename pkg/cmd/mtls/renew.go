@@ -1,0 +1,177 @@
+package mtls
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hyperdapr/dapr/pkg/cmdutil"
+	"github.com/hyperdapr/dapr/pkg/kubernetes"
+	"github.com/hyperdapr/dapr/pkg/security"
+	"github.com/hyperdapr/dapr/pkg/security/authority"
+)
+
+type renewOptions struct {
+	*mtlsOptions
+
+	// Files with a certificate authority of the user's own.
+	root, issuer, key string
+	validDays         int
+	restart           bool
+	// timeout is in seconds.
+	timeout int
+}
+
+// NewCmdRenew returns the command "dapr mtls renew-certificate". runF, when not
+// nil, runs in its place.
+func NewCmdRenew(f *cmdutil.Factory, runF func(context.Context, *renewOptions) error) *cobra.Command {
+	if runF == nil {
+		runF = renewRun
+	}
+	opts := &renewOptions{mtlsOptions: newOptions(f)}
+	cmd := &cobra.Command{
+		Use:     "renew-certificate",
+		Aliases: []string{"renew-cert", "rnc"},
+		Short:   "Give a cluster another root certificate",
+		Long: `Give a Kubernetes cluster another root certificate and another issuer: new ones,
+or those of your own that are given in three files.
+
+Nothing has to be restarted. The old root goes on being trusted until it expires,
+and the old issuer vouches for the new one, so that sidecars which know only the
+old root trust those that know the new one. Every sidecar takes the new root when
+it renews its own certificate.`,
+		Example: `  dapr mtls renew-certificate --kubernetes --valid-until 365
+
+  # A certificate authority of your own
+  dapr mtls renew-certificate --kubernetes --ca-root-certificate ca.crt --issuer-public-certificate issuer.crt --issuer-private-key issuer.key`,
+		Args: cmdutil.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := needsCluster(opts.kubernetes); err != nil {
+				return err
+			}
+			if err := opts.check(); err != nil {
+				return err
+			}
+			for _, note := range cmdutil.WithoutEffect(cmd.Flags(), accepted) {
+				opts.status.Info("%s", note)
+			}
+			return runF(cmd.Context(), opts)
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVarP(&opts.kubernetes, "kubernetes", "k", false, "Change the current Kubernetes cluster (required)")
+	flags.StringVar(&opts.root, "ca-root-certificate", "", "File with the root certificate")
+	flags.StringVar(&opts.issuer, "issuer-public-certificate", "", "File with the issuer's certificate, signed by the root")
+	flags.StringVar(&opts.key, "issuer-private-key", "", "File with the issuer's private key")
+	flags.IntVar(&opts.validDays, "valid-until", 365, "Days until new certificates expire")
+	flags.BoolVar(&opts.restart, "restart", false, "Restart the control plane too, and wait until it is ready")
+	flags.IntVar(&opts.timeout, "timeout", 300, "Seconds to wait at most")
+	cmdutil.AcceptFlags(flags, accepted)
+	cmdutil.ClusterFlags(cmd, f)
+	return cmd
+}
+
+// accepted are flags that change nothing.
+var accepted = []cmdutil.Accepted{
+	{Name: "image-variant", Default: "", Why: "there is one image, and it stays as it is"},
+	{Name: "private-key", Default: "", Why: "a new root gets a new key, which is thrown away once it has signed the issuer"},
+}
+
+func (opts *renewOptions) check() error {
+	given := 0
+	for _, file := range []string{opts.root, opts.issuer, opts.key} {
+		if file != "" {
+			given++
+		}
+	}
+	switch {
+	case given != 0 && given != 3:
+		return cmdutil.FlagErrorf("--ca-root-certificate, --issuer-public-certificate and --issuer-private-key belong together: give all three, or none")
+	case opts.validDays < 1:
+		return cmdutil.FlagErrorf("--valid-until is %d, but must be 1 day or more", opts.validDays)
+	case opts.timeout < 1:
+		return cmdutil.FlagErrorf("--timeout is %d, but must be 1 second or more", opts.timeout)
+	}
+	return nil
+}
+
+func renewRun(ctx context.Context, opts *renewOptions) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(opts.timeout)*time.Second)
+	defer cancel()
+	cluster, m, old, err := opts.bundle(ctx)
+	if err != nil {
+		return err
+	}
+	next, err := opts.next(m, old.Bundle)
+	if err != nil {
+		return err
+	}
+	done := opts.status.Spin("Replacing the certificates of " + cluster.String())
+	err = cluster.ReplaceTrust(ctx, old, next)
+	done(err)
+	if err != nil {
+		return err
+	}
+	if opts.restart {
+		err := cluster.Restart(ctx, m.Namespace, opts.now(), kubernetes.Watcher{
+			Begin: func(w kubernetes.Workload) func(error) { return opts.status.Spin("Restarting " + w.Name) },
+			Note:  func(t kubernetes.Trouble) { opts.status.Warning("%s", t) },
+		})
+		if err != nil {
+			return err
+		}
+	}
+	at, err := (&kubernetes.TrustBundle{Bundle: next}).RootExpiry()
+	if err != nil {
+		return err
+	}
+	opts.status.Success("Certificate rotation is successful! Your new certificate is valid through %s", at.UTC().Format(time.RFC1123))
+	return nil
+}
+
+// next makes or reads the material that replaces the old. When the old has
+// expired, nothing leads from it to the new.
+func (opts *renewOptions) next(m kubernetes.MTLS, old authority.Bundle) (authority.Bundle, error) {
+	o := authority.Options{
+		ID:  security.ID{TrustDomain: m.TrustDomain, Namespace: m.Namespace, AppID: security.Sentry},
+		Now: opts.now(), ClockSkew: m.ClockSkew, Lifetime: time.Duration(opts.validDays) * 24 * time.Hour,
+	}
+	_, unusable := authority.Parse(old, o.Now)
+	if unusable != nil {
+		opts.status.Warning("The certificates in use cannot vouch for the new ones (%v): restart the apps too", unusable)
+	}
+	if opts.root == "" {
+		if unusable != nil {
+			return authority.New(o)
+		}
+		return authority.Rotate(old, o)
+	}
+	given, err := opts.given()
+	if err != nil {
+		return authority.Bundle{}, err
+	}
+	if unusable != nil {
+		_, err := authority.Parse(given, o.Now)
+		return given, err
+	}
+	return authority.Adopt(old, given, o)
+}
+
+func (opts *renewOptions) given() (b authority.Bundle, err error) {
+	for _, part := range []struct {
+		flag, file string
+		to         *[]byte
+	}{
+		{"ca-root-certificate", opts.root, &b.Anchors},
+		{"issuer-public-certificate", opts.issuer, &b.Issuer},
+		{"issuer-private-key", opts.key, &b.Key},
+	} {
+		if *part.to, err = os.ReadFile(part.file); err != nil {
+			return b, fmt.Errorf("--%s: %w", part.flag, err)
+		}
+	}
+	return b, nil
+}

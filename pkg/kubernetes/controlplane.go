@@ -1,0 +1,110 @@
+package kubernetes
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// services are the values of the label "app" of the control plane's pods.
+// Releases of older times named the placement service by its bare name.
+var services = []string{
+	"dapr-operator", "dapr-sentry", "dapr-placement", "dapr-placement-server", "dapr-sidecar-injector", "dapr-scheduler-server",
+}
+
+// Service is one service of the control plane in one namespace.
+type Service struct {
+	Name, Namespace string
+	// Healthy tells that all containers of all its pods are ready.
+	Healthy bool
+	// Status is "Running", or that of the pod that is worst off.
+	Status string
+	// Replicas counts its pods.
+	Replicas int
+	// Version is the tag of its image.
+	Version string
+	// Created is when the oldest of its pods was.
+	Created time.Time
+	// Troubles are of the pods that are not ready.
+	Troubles []Trouble
+}
+
+// ControlPlane lists the services of the control plane in all namespaces,
+// sorted by namespace and name.
+func (c *Client) ControlPlane(ctx context.Context) ([]Service, error) {
+	var pods *corev1.PodList
+	err := c.ask(ctx, "list pods of all namespaces", func(ctx context.Context) (err error) {
+		pods, err = c.Clientset.CoreV1().Pods("").List(ctx, metav1.ListOptions{
+			LabelSelector: "app in (" + strings.Join(services, ",") + ")",
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var all []Service
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		at := slices.IndexFunc(all, func(s Service) bool { return s.Name == pod.Labels["app"] && s.Namespace == pod.Namespace })
+		if at < 0 {
+			at = len(all)
+			all = append(all, Service{
+				Name: pod.Labels["app"], Namespace: pod.Namespace, Healthy: true, Version: imageTag(pod), Created: pod.CreationTimestamp.Time,
+			})
+		}
+		all[at].add(pod)
+	}
+	slices.SortFunc(all, func(a, b Service) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return all, nil
+}
+
+func (s *Service) add(pod *corev1.Pod) {
+	s.Replicas++
+	if pod.CreationTimestamp.Time.Before(s.Created) {
+		s.Created = pod.CreationTimestamp.Time
+	}
+	healthy, status := podStatus(pod)
+	if s.Status == "" || !healthy {
+		s.Status = status
+	}
+	s.Healthy = s.Healthy && healthy
+	if t, ok := troubleOf(pod); ok {
+		s.Troubles = append(s.Troubles, t)
+	}
+}
+
+// podStatus is the state of the pod's container that is worst off.
+func podStatus(pod *corev1.Pod) (healthy bool, status string) {
+	if len(pod.Status.ContainerStatuses) == 0 {
+		return false, string(pod.Status.Phase)
+	}
+	healthy, status = true, "Running"
+	for _, s := range pod.Status.ContainerStatuses {
+		healthy = healthy && s.Ready
+		switch {
+		case s.State.Waiting != nil:
+			return false, "Waiting (" + s.State.Waiting.Reason + ")"
+		case s.State.Terminated != nil:
+			status = "Terminated"
+		}
+	}
+	return healthy, status
+}
+
+// imageTag is what follows the name of the image of the pod's first container.
+func imageTag(pod *corev1.Pod) string {
+	if len(pod.Spec.Containers) == 0 {
+		return ""
+	}
+	image, _, _ := strings.Cut(pod.Spec.Containers[0].Image, "@")
+	name := image[strings.LastIndex(image, "/")+1:] // a registry's port has a colon too
+	_, tag, _ := strings.Cut(name, ":")
+	return tag
+}
