@@ -43,7 +43,7 @@ func New(hosts []string, replication int) *Ring {
 		name := []byte(host)
 		for n := range replication {
 			name = strconv.AppendInt(name[:len(host)], int64(n), 10)
-			points = append(points, point{hash(name), uint32(i)}) //nolint:gosec // there are not that many hosts
+			points = append(points, point{hash(name), uint32(i)})
 		}
 	}
 	slices.SortFunc(points, func(a, b point) int {
