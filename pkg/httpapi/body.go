@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"sync"
 
 	"google.golang.org/grpc/codes"
@@ -39,9 +41,34 @@ func DecodeJSON(r *http.Request, v any) error {
 		err = json.Unmarshal(buf.Bytes(), v) // keeps nothing of the buffer
 	}
 	if err != nil {
-		return apierror.New("ERR_MALFORMED_REQUEST", http.StatusBadRequest, codes.InvalidArgument, "failed deserializing HTTP body: %w", err)
+		return apierror.New("ERR_MALFORMED_REQUEST", http.StatusBadRequest, codes.InvalidArgument, "failed deserializing HTTP body: %w", inWords(err))
 	}
 	return nil
+}
+
+// inWords says a mistake of types in the terms of JSON, which the caller knows,
+// and not of the types here.
+func inWords(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	want := "number"
+	switch wrong.Type.Kind() {
+	case reflect.String:
+		want = "string"
+	case reflect.Bool:
+		want = "bool"
+	case reflect.Slice, reflect.Array:
+		want = "array"
+	case reflect.Map, reflect.Struct:
+		want = "object"
+	}
+	where := ""
+	if wrong.Field != "" {
+		where = ", in " + wrong.Field
+	}
+	return fmt.Errorf("at byte %d%s: want %s, got %s", wrong.Offset, where, want, wrong.Value)
 }
 
 func readInto(buf *bytes.Buffer, r *http.Request) error {

@@ -619,3 +619,29 @@ func TestReplaceDrainsTheServerBefore(t *testing.T) {
 	finish <- struct{}{}
 	require.Equal(t, http.StatusAccepted, <-running, "and ends when it likes")
 }
+
+func TestDecodeJSONSpeaksOfTheBodyAndNotOfTypesHere(t *testing.T) {
+	type body struct {
+		Key      string            `json:"key"`
+		Count    int               `json:"count"`
+		Sure     bool              `json:"sure"`
+		Metadata map[string]string `json:"metadata"`
+		Options  struct {
+			Concurrency string `json:"concurrency"`
+		} `json:"options"`
+	}
+	for text, want := range map[string]string{
+		`{}`:                                 "at byte 1: want array, got object",
+		`[{"key":1}]`:                        "at byte 9, in key: want string, got number",
+		`[{"count":"x"}]`:                    "at byte 13, in count: want number, got string",
+		`[{"sure":null},{"sure":{}}]`:        "at byte 24, in sure: want bool, got object",
+		`[{"metadata":[]}]`:                  "at byte 14, in metadata: want object, got array",
+		`[{"metadata":{"a":1}}]`:             "at byte 19, in metadata: want string, got number",
+		`[{"options":{"concurrency":true}}]`: "at byte 31, in options.concurrency: want string, got bool",
+		`[{]`:                                "invalid character ']' looking for beginning of object key string",
+	} {
+		var v []body
+		err := httpapi.DecodeJSON(httptest.NewRequest(http.MethodPost, "/", strings.NewReader(text)), &v)
+		require.EqualError(t, err, "failed deserializing HTTP body: "+want, text)
+	}
+}
