@@ -96,7 +96,11 @@ func (i *identity) peers() func(peer.Target) credentials.TransportCredentials {
 		return nil
 	}
 	return func(t peer.Target) credentials.TransportCredentials {
-		return i.provider.ClientCredentials(security.App(t.Namespace, t.AppID))
+		namespace := t.Namespace
+		if namespace == "" { // a caller that names none means its own
+			namespace = i.provider.ID().Namespace
+		}
+		return i.provider.ClientCredentials(security.App(namespace, t.AppID))
 	}
 }
 
