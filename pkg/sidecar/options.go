@@ -424,17 +424,28 @@ func usageError(f *pflag.FlagSet, err error) error {
 	if errors.As(err, &unknown) {
 		var names []string
 		f.VisitAll(func(fl *pflag.Flag) { names = append(names, fl.Name) })
-		name := unknown.GetSpecifiedName()
-		if n := nearest.Name(name, names); n != "" {
-			return &UsageError{fmt.Sprintf("unknown flag --%s; did you mean --%s?", name, n)}
+		name, given := unknown.GetSpecifiedName(), "--"+unknown.GetSpecifiedName()
+		if short := unknown.GetSpecifiedShortnames(); short != "" {
+			name, given = short, "-"+short // one dash, as Go's own flags take it
 		}
-		return &UsageError{fmt.Sprintf("unknown flag --%s; run daprd --help for the flags", strings.TrimLeft(name, "-"))}
+		if n := nearest.Name(name, names); n != "" {
+			return &UsageError{fmt.Sprintf("unknown flag %s; did you mean --%s?", given, n)}
+		}
+		return &UsageError{fmt.Sprintf("unknown flag %s; run daprd --help for the flags", given)}
 	}
 	var invalid *pflag.InvalidValueError
-	if errors.As(err, &invalid) {
-		return &UsageError{fmt.Sprintf("--%s %q: %v", invalid.GetFlag().Name, invalid.GetValue(), errors.Unwrap(invalid))}
+	if !errors.As(err, &invalid) {
+		return &UsageError{err.Error()}
 	}
-	return &UsageError{err.Error()}
+	reason := errors.Unwrap(invalid)
+	var number *strconv.NumError
+	if errors.As(reason, &number) {
+		reason = errors.New("must be a whole number")
+		if number.Func == "ParseBool" {
+			reason = errors.New("must be true or false")
+		}
+	}
+	return &UsageError{fmt.Sprintf("--%s %q: %v", invalid.GetFlag().Name, invalid.GetValue(), reason)}
 }
 
 type helpRequest struct{ usage string }
