@@ -1,5 +1,5 @@
-// Command gen writes docs/cli.md, the reference of the command dapr, from the
-// commands themselves:
+// Command gen writes the references of docs/ from what they are about: cli.md
+// from the commands, annotations.md from the table of pkg/inject:
 //
 //	go run ./docs/gen
 package main
@@ -23,9 +23,11 @@ import (
 const page = "docs/cli.md"
 
 func main() {
-	if err := atomicfile.WriteFile(page, reference(), 0o644); err != nil {
-		fmt.Fprintln(os.Stderr, "gen:", err)
-		os.Exit(1)
+	for path, text := range map[string][]byte{page: reference(), annotationsPage: annotations()} {
+		if err := atomicfile.WriteFile(path, text, 0o644); err != nil {
+			fmt.Fprintln(os.Stderr, "gen:", err)
+			os.Exit(1)
+		}
 	}
 }
 

@@ -8,8 +8,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestThePageIsUpToDate(t *testing.T) {
-	got, err := os.ReadFile(filepath.Join("..", "cli.md"))
-	require.NoError(t, err)
-	require.Equal(t, string(reference()), string(got), `docs/cli.md is out of date: run "make docs"`)
+func TestThePagesAreUpToDate(t *testing.T) {
+	for path, want := range map[string][]byte{page: reference(), annotationsPage: annotations()} {
+		got, err := os.ReadFile(filepath.Join("..", "..", path))
+		require.NoError(t, err)
+		require.Equal(t, string(want), string(got), `%s is out of date: run "make docs"`, path)
+	}
 }

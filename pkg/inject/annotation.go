@@ -85,7 +85,7 @@ var table = []Annotation{
 	// The app.
 	{
 		Name: "app-id", Legacy: "id", Flag: "--app-id",
-		About: "the app's id, by which others call it; not given: the pod's name",
+		About: "the app's id, by which others call it",
 		read:  into(text, func(c *Config) *string { return &c.AppID }),
 	},
 	{

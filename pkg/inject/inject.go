@@ -81,9 +81,9 @@ func Defaults(image, namespace string) Settings {
 		MTLS:                   true,
 		ActorsService:          placementService,
 		ActorsAddress:          "dapr-placement-server:50005",
-		Scheduler:              true,
 		RunAsNonRoot:           true,
 		ReadOnlyRootFilesystem: true,
+		DropAllCapabilities:    true,
 	}
 }
 

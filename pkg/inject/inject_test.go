@@ -34,10 +34,10 @@ func settings(name string) Settings {
 		}
 	case "everything", "windows":
 		uid := int64(1000)
-		s.RunAsUser, s.RunAsGroup, s.DropAllCapabilities, s.HostIP = &uid, &uid, true, true
+		s.RunAsUser, s.RunAsGroup, s.DropAllCapabilities, s.HostIP = &uid, &uid, false, true
 		s.SentryAddress = "sentry.example:443"
 		s.RemindersService, s.RemindersAddress = "keeper", "keeper:1"
-		s.Scheduler, s.MTLS = false, false
+		s.Scheduler, s.MTLS = true, false
 		s.CommandTolerations = []corev1.Toleration{{Key: "virtual", Operator: corev1.TolerationOpExists}}
 	}
 	return s

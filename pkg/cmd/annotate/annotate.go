@@ -141,10 +141,10 @@ func oneSource(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// about is a flag's line in the help.
+// about is a flag's line in the help, where back quotes would name its type.
 func about(annotation string) string {
 	a, _ := inject.Lookup(annotation)
-	return strings.ToUpper(a.About[:1]) + a.About[1:]
+	return strings.ReplaceAll(strings.ToUpper(a.About[:1])+a.About[1:], "`", "")
 }
 
 // annotations are what the flags say. The two sizes are always among them:

@@ -12,10 +12,12 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/hyperdapr/dapr/pkg/cmd/annotate"
 	"github.com/hyperdapr/dapr/pkg/cmd/buildinfo"
 	"github.com/hyperdapr/dapr/pkg/cmd/completion"
 	"github.com/hyperdapr/dapr/pkg/cmd/image"
 	"github.com/hyperdapr/dapr/pkg/cmd/initcmd"
+	"github.com/hyperdapr/dapr/pkg/cmd/inject"
 	"github.com/hyperdapr/dapr/pkg/cmd/invoke"
 	"github.com/hyperdapr/dapr/pkg/cmd/keep"
 	"github.com/hyperdapr/dapr/pkg/cmd/list"
@@ -26,6 +28,7 @@ import (
 	"github.com/hyperdapr/dapr/pkg/cmd/status"
 	"github.com/hyperdapr/dapr/pkg/cmd/stop"
 	"github.com/hyperdapr/dapr/pkg/cmd/uninstall"
+	"github.com/hyperdapr/dapr/pkg/cmd/upgrade"
 	"github.com/hyperdapr/dapr/pkg/cmd/version"
 	"github.com/hyperdapr/dapr/pkg/cmdutil"
 	"github.com/hyperdapr/dapr/pkg/iostreams"
@@ -95,9 +98,12 @@ func NewCmdRoot(f *cmdutil.Factory) *cobra.Command {
 		logs.NewCmdLogs(f, nil),
 		invoke.NewCmdInvoke(f, nil),
 		stop.NewCmdStop(f, nil),
+		annotate.NewCmdAnnotate(f, nil),
+		inject.NewCmdInject(f, nil),
 	)
 	add(cmd, groupRuntime,
 		initcmd.NewCmdInit(f, nil),
+		upgrade.NewCmdUpgrade(f, nil),
 		uninstall.NewCmdUninstall(f, nil),
 		status.NewCmdStatus(f, nil),
 		resources.NewCmdComponents(f, nil),
