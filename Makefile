@@ -47,9 +47,10 @@ test: ## every test but those that need a cluster, race detector on
 	@.ci/deps test
 	CGO_ENABLED=1 go test -race -timeout 14m ./...
 
-test-kubernetes: ## start a one-node cluster, check it, stop it (root)
-	@.ci/deps cluster
-	test/cluster/run.sh
+test-kubernetes: ## the walkthrough on a one-node cluster that is started for it (root)
+	@.ci/deps cluster apps
+	@$(MAKE) --no-print-directory build
+	test/cluster/run.sh sh -c 'test/cluster/smoke.sh && go test -tags kubernetes -count=1 -timeout 24m -v ./test/kubernetes'
 
 lint: ## golangci-lint, shellcheck, and vet for the other platforms
 	@.ci/deps lint

@@ -1,0 +1,276 @@
+//go:build kubernetes
+
+package kubernetes
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestWalkthrough is the whole story, in the order of a reader who follows it.
+// Each step needs those before it, so the first that fails ends it.
+func TestWalkthrough(t *testing.T) {
+	c := theCluster(t)
+	for _, step := range []struct {
+		name string
+		do   func(*testing.T, cluster)
+	}{
+		{"images are built and loaded", images},
+		{"nothing is installed yet", beforeInit},
+		{"the control plane is installed", initialise},
+		{"status tells how it is", status},
+		{"Redis and the component are applied", stateStore},
+		{"legacy apps share state", func(t *testing.T, c cluster) { apps(t, c, "legacy", "/v1.0/state") }},
+		{"state outlives both apps", stateSurvives},
+		{"the commands show the apps", commands},
+		{"the internal port refuses plaintext", plaintextIsRefused},
+		{"the same in today's form", func(t *testing.T, c cluster) { apps(t, c, "today", "/v1.0/state/statestore") }},
+		{"an upgrade to the same disturbs nobody", func(t *testing.T, c cluster) { undisturbed(t, c, upgrade) }},
+		{"certificates are renewed under load", func(t *testing.T, c cluster) { undisturbed(t, c, renew) }},
+		{"a mistake is told of", mistakes},
+		{"nothing is left", uninstall},
+	} {
+		if !t.Run(step.name, func(t *testing.T) { step.do(t, c) }) {
+			c.postmortem(t)
+			t.Fatalf("the walkthrough ends at: %s", step.name)
+		}
+	}
+}
+
+// postmortem shows what a person would look at.
+func (c cluster) postmortem(t *testing.T) {
+	t.Helper()
+	for _, args := range [][]string{
+		{"get", "pods", "-A", "-o", "wide"},
+		{"get", "events", "-A", "--sort-by=.lastTimestamp"},
+		{"logs", "-n", "dapr-system", "-l", "app.kubernetes.io/part-of=dapr", "--tail=30", "--prefix"},
+		{"logs", "-l", "dapr.io/sidecar-injected=true", "-c", "daprd", "--tail=30", "--prefix"},
+	} {
+		out, _ := c.tryKubectl(t, args...)
+		t.Logf("$ kubectl %s\n%s", strings.Join(args, " "), out)
+	}
+}
+
+func images(t *testing.T, c cluster) {
+	archive := filepath.Join(t.TempDir(), "dapr.tar")
+	c.types(t, "image", "save", archive)
+	c.load(t, archive)
+	c.loadApps(t)
+}
+
+func beforeInit(t *testing.T, c cluster) {
+	require.Contains(t, c.fails(t, "status", "-k"), `run "dapr init -k"`)
+	require.Contains(t, c.fails(t, "components", "-k"), "does not know components.dapr.io; is the runtime installed there?")
+	require.Contains(t, c.types(t, "list", "-k"), "No Dapr instances found.")
+}
+
+func initialise(t *testing.T, c cluster) {
+	out := c.types(t, "init", "-k", "--wait", "--timeout", "240")
+	require.Contains(t, out, "Making the jump to hyperspace...")
+	require.Contains(t, out, "dapr status -k")
+}
+
+type serviceStatus struct{ Name, Namespace, Healthy, Status, Version string }
+
+func (c cluster) services(t *testing.T) map[string]serviceStatus {
+	t.Helper()
+	var all []serviceStatus
+	out := c.types(t, "status", "-k", "-o", "json")
+	require.NoError(t, json.Unmarshal([]byte(out), &all))
+	services := make(map[string]serviceStatus)
+	for _, s := range all {
+		services[s.Name] = s
+	}
+	return services
+}
+
+func status(t *testing.T, c cluster) {
+	services := c.services(t)
+	for _, name := range []string{"dapr-operator", "dapr-placement-server", "dapr-sentry", "dapr-sidecar-injector"} {
+		s := services[name]
+		require.Equal(t, "True", s.Healthy, name)
+		require.Equal(t, "Running", s.Status, name)
+		require.Equal(t, "dapr-system", s.Namespace, name)
+	}
+	require.Contains(t, c.types(t, "status", "-k"), "NAME")
+	require.Contains(t, c.types(t, "mtls", "-k"), "Mutual TLS is enabled in your Kubernetes cluster")
+	require.Contains(t, c.types(t, "mtls", "expiry"), "Root certificate expires in ")
+}
+
+func stateStore(t *testing.T, c cluster) {
+	c.kubectl(t, "apply", "-f", "testdata/redis.yaml")
+	c.kubectl(t, "rollout", "status", "deployment/redis", "--timeout=90s")
+	require.Equal(t, "component.dapr.io/statestore created", c.kubectl(t, "apply", "-f", "testdata/statestore.yaml"))
+	require.Contains(t, c.types(t, "components", "-k"), "state.redis")
+}
+
+// apps applies both apps of an era and watches them work together.
+func apps(t *testing.T, c cluster, era, route string) {
+	c.kubectl(t, "apply", "-f", filepath.Join("testdata", era, "node.yaml"))
+	c.kubectl(t, "rollout", "status", "deployment/nodeapp", "--timeout=120s")
+	node := c.waitForPod(t, "app=node", "2/2")
+	c.kubectl(t, "apply", "-f", filepath.Join("testdata", era, "python.yaml"))
+	c.kubectl(t, "rollout", "status", "deployment/pythonapp", "--timeout=120s")
+	c.waitForPod(t, "app=python", "2/2")
+	c.grows(t)
+
+	log := c.kubectl(t, "logs", "--selector=app=node", "-c", "node", "--tail=-1")
+	require.Contains(t, log, "keeps orders at "+route+"\n")
+	require.Regexp(t, `Got a new order! Order ID: \d+\nSuccessfully persisted state\.\nGot a new order! Order ID: \d+\nSuccessfully persisted state\.\n`, log)
+	require.NotContains(t, c.kubectl(t, "logs", node.Metadata.Name, "-c", "daprd", "--tail=-1"), "open sesame", "no secret in a log")
+}
+
+// order asks the Node app for the latest order, from the node.
+func (c cluster) order(t *testing.T) (int, error) {
+	t.Helper()
+	address := c.kubectl(t, "get", "service", "nodeapp", "-o", "jsonpath={.spec.clusterIP}")
+	out, err := c.get(t, "http://"+address+"/order")
+	if err != nil {
+		return 0, fmt.Errorf("%w: %s", err, out)
+	}
+	var order struct{ OrderID int }
+	if err := json.Unmarshal([]byte(out), &order); err != nil {
+		return 0, fmt.Errorf("order %q: %w", out, err)
+	}
+	return order.OrderID, nil
+}
+
+// grows watches until the order has grown three times, and returns the last.
+func (c cluster) grows(t *testing.T) int {
+	t.Helper()
+	var seen []int
+	eventually(t, time.Minute, func() error {
+		id, err := c.order(t)
+		if err == nil && (len(seen) == 0 || id != seen[len(seen)-1]) {
+			seen = append(seen, id)
+		}
+		if err == nil {
+			err = errors.New("none yet")
+		}
+		if len(seen) < 4 {
+			return fmt.Errorf("orders so far: %v, then: %w", seen, err)
+		}
+		return nil
+	})
+	t.Logf("orders: %v", seen)
+	require.IsIncreasing(t, seen)
+	return seen[len(seen)-1]
+}
+
+func stateSurvives(t *testing.T, c cluster) {
+	c.kubectl(t, "scale", "deployment/pythonapp", "--replicas=0")
+	eventually(t, time.Minute, func() error {
+		if n := len(c.pods(t, "app=python")); n > 0 {
+			return fmt.Errorf("%d pods of the Python app", n)
+		}
+		return nil
+	})
+	var before int
+	eventually(t, 30*time.Second, func() (err error) { before, err = c.order(t); return err })
+	c.kubectl(t, "delete", "pod", "-l", "app=node", "--wait=true", "--timeout=90s")
+	c.waitForPod(t, "app=node", "2/2")
+	eventually(t, 30*time.Second, func() error {
+		after, err := c.order(t)
+		if err == nil && after != before {
+			return fmt.Errorf("the order was %d before both apps ended, and is %d now", before, after)
+		}
+		return err
+	})
+	t.Logf("order %d outlived both apps", before)
+	c.kubectl(t, "scale", "deployment/pythonapp", "--replicas=1")
+	c.waitForPod(t, "app=python", "2/2")
+	c.grows(t)
+}
+
+func commands(t *testing.T, c cluster) {
+	list := c.types(t, "list", "-k")
+	require.Regexp(t, `default\s+nodeapp\s+3000\s`, list)
+	require.Regexp(t, `default\s+pythonapp\s`, list)
+	logs := c.types(t, "logs", "-k", "-a", "nodeapp", "--tail", "5")
+	require.Contains(t, logs, "Fetched logs")
+	require.Contains(t, c.fails(t, "logs", "-k", "-a", "nodeap"), `did you mean "nodeapp"?`)
+	require.Contains(t, c.types(t, "components", "-k", "-o", "yaml"), "secretKeyRef")
+	certs := filepath.Join(t.TempDir(), "certs")
+	c.types(t, "mtls", "export", "--out", certs)
+	for _, file := range []string{"ca.crt", "issuer.crt", "issuer.key"} {
+		require.FileExists(t, filepath.Join(certs, file))
+	}
+}
+
+func plaintextIsRefused(t *testing.T, c cluster) {
+	node := c.waitForPod(t, "app=node", "2/2")
+	out, err := c.get(t, "http://"+node.Status.PodIP+":50002/v1.0/healthz")
+	require.Error(t, err, "the internal port answered without TLS: %s", out)
+	t.Log(strings.TrimSpace(out))
+	out, err = c.get(t, "http://"+node.Status.PodIP+":3500/v1.0/healthz")
+	require.Error(t, err, "the API answers other pods: %s", out)
+	t.Log(strings.TrimSpace(out))
+}
+
+// undisturbed does something while both apps work, and no call may fail.
+func undisturbed(t *testing.T, c cluster, do func(*testing.T, cluster)) {
+	python := c.waitForPod(t, "app=python", "2/2").Metadata.Name
+	node := c.waitForPod(t, "app=node", "2/2").Metadata.Name
+	begin := c.grows(t)
+	since := time.Now().UTC().Format(time.RFC3339)
+
+	do(t, c)
+
+	end := c.grows(t)
+	require.Greater(t, end, begin)
+	require.Equal(t, python, c.waitForPod(t, "app=python", "2/2").Metadata.Name, "the pod is the same")
+	require.Equal(t, node, c.waitForPod(t, "app=node", "2/2").Metadata.Name, "the pod is the same")
+	log := c.kubectl(t, "logs", python, "-c", "python", "--since-time="+since)
+	sent := strings.Count(log, "Sent order ")
+	require.Equal(t, len(strings.Split(log, "\n")), sent, "a call has failed:\n%s", log)
+	require.Greater(t, sent, 3)
+	t.Logf("%d orders sent meanwhile, none lost", sent)
+}
+
+func upgrade(t *testing.T, c cluster) {
+	version := c.services(t)["dapr-operator"].Version
+	c.types(t, "upgrade", "-k", "--runtime-version", version, "--timeout", "240")
+	status(t, c)
+}
+
+func renew(t *testing.T, c cluster) {
+	c.types(t, "mtls", "renew-certificate", "-k", "--valid-until", "100", "--restart")
+	require.Regexp(t, `expires in 2\d\d\d hours`, c.types(t, "mtls", "expiry"))
+
+	status(t, c)
+}
+
+func mistakes(t *testing.T, c cluster) {
+	t.Log(c.fails(t, "init", "-k"))
+	require.Contains(t, c.fails(t, "list", "-k", "--context", "kubeon"), "kubeon")
+	require.Contains(t, c.fails(t, "status", "-k", "--kubeconfig", filepath.Join(t.TempDir(), "none")), "no such file")
+}
+
+func uninstall(t *testing.T, c cluster) {
+	c.types(t, "uninstall", "-k", "--all")
+	for _, kind := range []string{
+		"customresourcedefinitions", "mutatingwebhookconfigurations", "validatingwebhookconfigurations",
+		"clusterroles", "clusterrolebindings", "priorityclasses",
+	} {
+		require.NotContains(t, c.kubectl(t, "get", kind, "-o", "name"), "dapr", kind)
+	}
+	left, _ := c.tryKubectl(t, "get", "all,secrets,configmaps,leases,pvc", "-n", "dapr-system", "-o", "name")
+	for line := range strings.Lines(left) {
+		require.True(t, strings.HasPrefix(line, "No resources found") || strings.HasPrefix(line, "configmap/kube-root-ca.crt"), "left: %s", left)
+	}
+	roles := c.kubectl(t, "get", "roles,rolebindings", "-A", "-o", "name")
+	require.NotContains(t, roles, "dapr")
+	require.Contains(t, c.fails(t, "status", "-k"), `run "dapr init -k"`)
+
+	// The apps go on; a new pod gets no sidecar.
+	for _, app := range []string{"node", "python"} {
+		c.waitForPod(t, "app="+app, "2/2")
+	}
+}
