@@ -84,6 +84,22 @@ func TestEveryFlagOfTheTableReachesTheSidecar(t *testing.T) {
 	}
 }
 
+func TestEveryVariableOfTheTableReachesTheSidecar(t *testing.T) {
+	for _, a := range Annotations() {
+		if a.Env == "" {
+			continue
+		}
+		env := sidecarOf(t, annotated(map[string]string{"enabled": "true", "app-id": "app", "inject-pluggable-components": "true", a.Name: "/secret"})).Env
+		i := slices.IndexFunc(env, func(v corev1.EnvVar) bool { return v.Name == a.Env })
+		require.GreaterOrEqual(t, i, 0, "%s in %v", a.Env, env)
+		if env[i].ValueFrom != nil {
+			require.Equal(t, fromSecret(a.Env, "/secret", "token"), env[i])
+		} else {
+			require.Equal(t, "/secret", env[i].Value)
+		}
+	}
+}
+
 func TestEveryFlagOfASidecarIsKnown(t *testing.T) {
 	settings := []string{
 		"--dapr-http-port", "--dapr-public-port", "--mode", "--control-plane-address", "--sentry-address", "--enable-mtls",
