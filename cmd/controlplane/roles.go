@@ -11,6 +11,7 @@ import (
 	"github.com/hyperdapr/dapr/pkg/injector"
 	"github.com/hyperdapr/dapr/pkg/nearest"
 	"github.com/hyperdapr/dapr/pkg/operator"
+	"github.com/hyperdapr/dapr/pkg/placement"
 	"github.com/hyperdapr/dapr/pkg/sentry"
 	"github.com/hyperdapr/dapr/pkg/service"
 	"github.com/hyperdapr/dapr/pkg/version"
@@ -25,7 +26,7 @@ var roles = []struct {
 	{"operator", operator.Main},
 	{"injector", injector.Main},
 	{"sentry", sentry.Main},
-	{"placement", nil},
+	{"placement", placement.Main},
 	{"scheduler", nil},
 	{"local", nil},
 }
