@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -85,12 +86,19 @@ func cluster(t *testing.T, n int, args ...string) []*replica {
 	return replicas
 }
 
+// free is a port that stays free while a replica is down: systems give others
+// higher ones when they ask for any.
 func free(t *testing.T) int {
 	t.Helper()
-	l, err := freeport.Listen("127.0.0.1", 0, "")
-	require.NoError(t, err)
-	defer l.Close()
-	return freeport.Port(l)
+	for range 100 {
+		port := 10000 + mathrand.N(20000)
+		if l, err := freeport.Listen("127.0.0.1", port, ""); err == nil {
+			require.NoError(t, l.Close())
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
 }
 
 func (r *replica) start(t *testing.T) {
