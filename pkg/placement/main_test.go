@@ -268,6 +268,13 @@ func (c *client) hosts(actorType string) []string {
 	return slices.Sorted(maps.Keys(c.tables.GetEntries()[actorType].GetLoadMap()))
 }
 
+// ends are the errors that streams have ended with.
+func (c *client) ends() []error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.errors)
+}
+
 func (c *client) waitFor(t *testing.T, actorType string, hosts ...string) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("%s knows %v", c.host.GetId(), hosts), func() bool { return slices.Equal(c.hosts(actorType), hosts) })
@@ -315,9 +322,7 @@ func TestOneReplica(t *testing.T) {
 	r.stop(t)
 	require.Less(t, time.Since(began), 5*time.Second, "streams do not hold it up")
 	require.Contains(t, r.text(), "Dapr placement stopped")
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	require.ErrorContains(t, a.errors[0], "shutting down")
+	require.ErrorContains(t, a.ends()[0], "shutting down")
 }
 
 func TestThreeReplicasSurviveTheLossOfAnyOne(t *testing.T) {
@@ -353,8 +358,9 @@ func TestThreeReplicasSurviveTheLossOfAnyOne(t *testing.T) {
 					c.waitFor(t, "Cart", "a:50002", "b:50002")
 				}
 				other.waitFor(t, "Cart", "c:50002")
+				before := a.ends()
 				c.lose(l, t)
-				eventually(t, "the stream ends", func() bool { return a.hosts("Cart") == nil })
+				eventually(t, "the stream ends", func() bool { return len(a.ends()) > len(before) })
 				began := time.Now()
 				for _, c := range []*client{a, b} {
 					c.waitFor(t, "Cart", "a:50002", "b:50002")
@@ -374,13 +380,11 @@ func TestThreeReplicasSurviveTheLossOfAnyOne(t *testing.T) {
 			// The loss of a follower is not noticed.
 			l := leader(t, replicas)
 			follower := replicas[(slices.Index(replicas, l)+1)%3]
-			before := len(a.errors)
+			before := a.ends()
 			c.lose(follower, t)
 			require.True(t, l.leads())
 			require.Equal(t, "200 ok", get(l.healthz, "/healthz"))
-			a.mu.Lock()
-			require.Len(t, a.errors, before)
-			a.mu.Unlock()
+			require.Equal(t, before, a.ends())
 
 			// Without a majority nobody leads, and nobody is ready.
 			last := replicas[(slices.Index(replicas, l)+2)%3]
@@ -549,4 +553,63 @@ func handshake(t *testing.T, address string, p *security.Provider) error {
 		return nil
 	}
 	return err
+}
+
+// The election follows --initial-cluster when replicas are started with another
+// one, one after the other.
+func TestMoreAndFewerReplicas(t *testing.T) {
+	replicas := cluster(t, 5)
+	peers := strings.Split(strings.TrimPrefix(replicas[0].args[1], "--initial-cluster="), ",")
+	restart := func(n int) {
+		for _, r := range slices.Backward(replicas[:n]) {
+			if r.cmd != nil {
+				r.stop(t)
+			}
+			r.args[1] = "--initial-cluster=" + strings.Join(peers[:n], ",")
+			r.start(t)
+			if r.id > "dapr-placement-2" {
+				continue // nobody knows it before the leader is a new one
+			}
+			r.ready(t)
+		}
+		for _, r := range replicas[:n] {
+			r.ready(t)
+		}
+	}
+	restart(3)
+	restart(5)
+	l := leader(t, replicas)
+	var lost int
+	for _, r := range replicas {
+		if r != l && lost < 2 { // of three, two could not be lost
+			r.kill(t)
+			r.cmd = nil
+			lost++
+		}
+	}
+	a, _, _ := sidecars(t, replicas)
+	a.waitFor(t, "Cart", "a:50002", "b:50002")
+	l.kill(t) // but three of five cannot
+	eventually(t, "nobody leads", func() bool {
+		return !slices.ContainsFunc(replicas, func(r *replica) bool { return r.leads() })
+	})
+	for _, r := range replicas {
+		if r.cmd == nil || r == l {
+			r.start(t)
+		}
+	}
+	a.waitFor(t, "Cart", "a:50002", "b:50002")
+
+	for _, r := range replicas[3:] {
+		r.stop(t)
+	}
+	restart(3)
+	l = leader(t, replicas[:3])
+	eventually(t, "the others are forgotten", func() bool {
+		return strings.Contains(l.text(), `replica \"dapr-placement-4\" leaves the election`) || slices.ContainsFunc(replicas[:3], func(r *replica) bool {
+			return strings.Contains(r.text(), `replica \"dapr-placement-4\" leaves the election`)
+		})
+	})
+	l.kill(t)
+	a.waitFor(t, "Cart", "a:50002", "b:50002")
 }
