@@ -39,7 +39,7 @@ func (w *watchdog) run(ctx context.Context) error {
 		err := w.look(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // it is the end that broke the look off
 		case err != nil:
 			w.log.Warn("pods without their sidecar were not all looked for", "error", err)
 		case w.o.watchOnce:

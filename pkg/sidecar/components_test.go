@@ -117,7 +117,7 @@ func TestSecretStoresOpenFirstAndEverythingClosesInReverse(t *testing.T) {
 	<-done
 	require.NoError(t, end())
 	require.Equal(t, []string{"open vault", "open store"}, secrets.events())
-	require.NoError(t, m.close(context.Background()))
+	require.NoError(t, m.close(t.Context()))
 	require.Equal(t, []string{"open vault", "open store", "close store", "close vault"}, secrets.events())
 }
 

@@ -143,7 +143,7 @@ func (g *generation) newServers() error {
 	o, spec := g.s.o, g.set.config.Spec
 	filter := apiFilter(spec.API)
 	if err := filter.Validate(); err != nil {
-		return fmt.Errorf("Configuration %s: %w", g.set.config.Name(), err) //nolint:staticcheck // the kind's name
+		return fmt.Errorf("Configuration %s: %w", g.set.config.Name(), err)
 	}
 	metricSpec := g.set.config.Metrics()
 	var httpMetrics *httpapi.Metrics

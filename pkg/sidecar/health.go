@@ -119,13 +119,15 @@ func waitOutbound(ctx context.Context, port int) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	url := fmt.Sprintf("http://127.0.0.1:%d/v1.0/healthz/outbound", port)
-	last := errors.New("no answer")
+	client := &http.Client{Timeout: 5 * time.Second}
+	defer client.CloseIdleConnections()
 	for {
+		var last error
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 		if err != nil {
 			return err
 		}
-		res, err := http.DefaultClient.Do(req)
+		res, err := client.Do(req)
 		switch {
 		case err != nil:
 			last = err

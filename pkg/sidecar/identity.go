@@ -76,7 +76,7 @@ func (i *identity) start(ctx context.Context, s *Sidecar) error {
 		return nil
 	case err := <-ended:
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the process ends before it began
 		}
 		return err
 	}

@@ -385,6 +385,13 @@ func (o *Options) validate() error {
 	case o.Mode == ModeKubernetes && o.Namespace == "":
 		return fail("--mode kubernetes needs the environment variable NAMESPACE: the namespace of the pod")
 	}
+	if err := o.validateHealth(fail); err != nil || o.UnixDomainSocket != "" {
+		return err
+	}
+	return o.validatePorts(fail)
+}
+
+func (o *Options) validateHealth(fail func(string, ...any) error) error {
 	if o.AppHealthCheck {
 		switch {
 		case o.AppPort == 0:
@@ -397,9 +404,11 @@ func (o *Options) validate() error {
 			return fail("--app-health-threshold %d must be at least 1", o.AppHealthThreshold)
 		}
 	}
-	if o.UnixDomainSocket != "" {
-		return nil
-	}
+	return nil
+}
+
+// validatePorts finds a port that is given twice.
+func (o *Options) validatePorts(fail func(string, ...any) error) error {
 	ports := map[int]string{}
 	for _, p := range []struct {
 		flag string

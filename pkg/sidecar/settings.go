@@ -170,7 +170,7 @@ func accessPolicy(c *resource.Configuration) (*security.Policy, error) {
 	}
 	policy, err := security.NewPolicy(rules)
 	if err != nil {
-		return nil, fmt.Errorf("Configuration %s: %w", c.Name(), err) //nolint:staticcheck // the kind's name
+		return nil, fmt.Errorf("Configuration %s: %w", c.Name(), err)
 	}
 	return policy, nil
 }

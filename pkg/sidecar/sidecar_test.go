@@ -77,7 +77,7 @@ func startSidecar(t *testing.T, home string, resources map[string]string, args .
 	r.s, err = New(o, lookup, telemetry.NewLogger(r.log, telemetry.LogOptions{AppID: o.AppID}))
 	require.NoError(t, err)
 	r.base = fmt.Sprintf("http://127.0.0.1:%d", portOf(r.s.listeners.http...))
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // it ends in its own order
 	done := make(chan error, 1)
 	go func() { done <- r.s.Run(ctx, r.reload) }()
 	var once sync.Once

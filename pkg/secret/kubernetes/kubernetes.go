@@ -46,7 +46,7 @@ var _ secretstores.SecretStore = (*Store)(nil)
 
 // New returns a store that Init connects.
 func New(*slog.Logger) secretstores.SecretStore {
-	return &Store{folder: accountFolder, lookupEnv: os.LookupEnv}
+	return &Store{folder: accountFolder, lookupEnv: os.LookupEnv} //nolint:forbidigo // a driver's constructor is handed nothing
 }
 
 // Init implements secretstores.SecretStore.
