@@ -50,6 +50,9 @@ func (c *Client) ControlPlane(ctx context.Context) ([]Service, error) {
 	var all []Service
 	for i := range pods.Items {
 		pod := &pods.Items[i]
+		if pod.DeletionTimestamp != nil {
+			continue // another has taken its place
+		}
 		at := slices.IndexFunc(all, func(s Service) bool { return s.Name == pod.Labels["app"] && s.Namespace == pod.Namespace })
 		if at < 0 {
 			at = len(all)

@@ -162,7 +162,7 @@ func (c *Client) Restart(ctx context.Context, namespace string, now time.Time, w
 		if err != nil {
 			return fmt.Errorf("restart %s: %w", service.name, err)
 		}
-		if err := c.WaitReady(ctx, namespace, "app="+service.name, watch); err != nil {
+		if err := c.WaitReady(ctx, namespace, "app.kubernetes.io/name="+service.name, watch); err != nil {
 			return err
 		}
 	}
