@@ -26,6 +26,12 @@ func Chart() fs.FS { return sub(chart, "chart") }
 // CRDs are the CustomResourceDefinitions of the chart, one a file.
 func CRDs() fs.FS { return sub(chart, "chart/crds") }
 
+//go:embed dev
+var dev embed.FS
+
+// Dev are the resources that "dapr init -k --dev" creates.
+func Dev() fs.FS { return sub(dev, "dev") }
+
 // Payload holds the programs for the platform the CLI was built for, each as
 // NAME.zst, and ManifestFile, which describes them. It is empty in a CLI built
 // without the tag "payload".

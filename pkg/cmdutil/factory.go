@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/hyperdapr/dapr/pkg/controlplane"
 	"github.com/hyperdapr/dapr/pkg/iostreams"
 	"github.com/hyperdapr/dapr/pkg/kubernetes"
 	"github.com/hyperdapr/dapr/pkg/standalone"
@@ -43,6 +44,8 @@ type Factory struct {
 	// Cluster is the Kubernetes cluster that the flags and the environment mean.
 	// It has not been spoken to yet.
 	Cluster func() (*kubernetes.Client, error)
+	// ControlPlane is that of Cluster.
+	ControlPlane func() (*controlplane.ControlPlane, error)
 	// Now is the clock.
 	Now func() time.Time
 	// Status prints the lines that tell how a command gets on.
@@ -62,6 +65,7 @@ func NewFactory(env Env, streams *iostreams.IOStreams) *Factory {
 	f.Source = f.source                                                       // reads Executable
 	f.Layout = f.layout                                                       // reads Env, RuntimePath
 	f.Cluster = f.cluster                                                     // reads Env, Kubeconfig, KubeContext
+	f.ControlPlane = f.controlPlane                                           // reads Cluster
 	f.Status = NewPrinter(streams, f.Now, func() bool { return f.LogAsJSON }) // reads LogAsJSON at every line
 	return f
 }
@@ -107,6 +111,14 @@ func (f *Factory) cluster() (*kubernetes.Client, error) {
 		Getenv:     f.Env.Get,
 		Warn:       func(text string) { f.Status.Warning("The cluster warns: %s", text) },
 	})
+}
+
+func (f *Factory) controlPlane() (*controlplane.ControlPlane, error) {
+	cluster, err := f.Cluster()
+	if err != nil {
+		return nil, err
+	}
+	return controlplane.Of(cluster), nil
 }
 
 // executable follows links, so that what lies beside the program is found when

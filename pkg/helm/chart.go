@@ -17,7 +17,10 @@ import (
 type Chart struct {
 	files   []*loader.BufferedFile
 	version string
-	schema  []byte
+	// defaults are the values of the chart and, below their names, of its
+	// sub-charts.
+	defaults Values
+	schema   schema
 }
 
 // Load reads a chart, and gives it and its sub-charts a version.
@@ -38,7 +41,14 @@ func Load(files fs.FS, version string) (*Chart, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.schema = parsed.Schema
+	if c.schema, err = compile(parsed.Schema); err != nil {
+		return nil, fmt.Errorf("read chart: schema of its values: %w", err)
+	}
+	defaults, err := chartutil.CoalesceValues(parsed, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read chart: values: %w", err)
+	}
+	c.defaults = Values(defaults)
 	return c, nil
 }
 
@@ -74,18 +84,9 @@ func chartVersion(version string) string {
 // Version is that of the chart and of what it installs.
 func (c *Chart) Version() string { return c.version }
 
-// Values are the chart's own, with those given laid over them.
-func (c *Chart) Values(given Values) (Values, error) {
-	parsed, err := c.parse()
-	if err != nil {
-		return nil, err
-	}
-	all, err := chartutil.CoalesceValues(parsed, given.copy())
-	if err != nil {
-		return nil, fmt.Errorf("values: %w", err)
-	}
-	return Values(all), nil
-}
+// Defaults are the chart's own values, with those of sub-charts below their
+// names.
+func (c *Chart) Defaults() Values { return c.defaults.Clone() }
 
 // Target is what a chart is rendered for.
 type Target struct {
@@ -105,6 +106,7 @@ func (c *Chart) Template(ctx context.Context, t Target, given Values) (*Release,
 		return nil, err
 	}
 	install := action.NewInstall(new(action.Configuration))
+	install.SkipSchemaValidation = true
 	install.ClientOnly = true
 	install.DryRun = true
 	install.ReleaseName = t.Release
@@ -123,10 +125,15 @@ func (c *Chart) Template(ctx context.Context, t Target, given Values) (*Release,
 
 // checked is the chart, once the values are found to be right for it.
 func (c *Chart) checked(given Values) (*chart.Chart, error) {
-	if err := c.Validate(given); err != nil {
+	parsed, err := c.parse()
+	if err != nil {
 		return nil, err
 	}
-	return c.parse()
+	all, err := chartutil.CoalesceValues(parsed, given.copy())
+	if err != nil {
+		return nil, fmt.Errorf("values: %w", err)
+	}
+	return parsed, c.validate(Values(all))
 }
 
 // checksFile is the template that refuses values.

@@ -31,15 +31,15 @@ type Runner interface {
 	// Install makes the first revision of a release. After an error what was made
 	// so far is still there, as a failed release: Uninstall removes it.
 	Install(ctx context.Context, r Request) (*Release, error)
-	// Upgrade makes the next revision, with the request's values and no others. After an error the
-	// release is a failed one: Rollback goes back.
+	// Upgrade makes the next revision, with the request's values and no others.
+	// After an error the release is a failed one: Rollback goes back.
 	Upgrade(ctx context.Context, r Request) (*Release, error)
 	// PlanUpgrade renders what Upgrade would make, and changes nothing.
 	PlanUpgrade(ctx context.Context, r Request) (*Release, error)
 	// Rollback makes the next revision, out of what an earlier one had.
 	Rollback(ctx context.Context, name string, revision int, timeout time.Duration) error
-	// Uninstall removes a release and waits until its objects are gone; it returns ErrNoRelease
-	// when there is none.
+	// Uninstall removes a release and waits until its objects are gone; it returns
+	// ErrNoRelease when there is none.
 	Uninstall(ctx context.Context, name string, timeout time.Duration) error
 	// Status returns the newest revision, or ErrNoRelease.
 	Status(ctx context.Context, name string) (*Release, error)
@@ -143,6 +143,7 @@ func (c *Client) Install(ctx context.Context, r Request) (*Release, error) {
 	install := action.NewInstall(c.config)
 	install.ReleaseName, install.Namespace = r.Name, c.namespace
 	install.Timeout = r.Timeout
+	install.SkipSchemaValidation = true
 	install.SkipCRDs = true // they are applied apart, because Helm never upgrades them
 	made, err := install.RunWithContext(ctx, chart, r.Values.copy())
 	if err != nil {
@@ -169,6 +170,7 @@ func (c *Client) upgrade(ctx context.Context, r Request, plan bool) (*Release, e
 	upgrade := action.NewUpgrade(c.config)
 	upgrade.Namespace = c.namespace
 	upgrade.Timeout = r.Timeout
+	upgrade.SkipSchemaValidation = true
 	upgrade.SkipCRDs = true
 	upgrade.ResetValues = true // the caller knows which of the old ones stay
 	upgrade.CleanupOnFail = true
@@ -198,6 +200,7 @@ func (c *Client) Uninstall(_ context.Context, name string, timeout time.Duration
 	uninstall := action.NewUninstall(c.config)
 	uninstall.Timeout = timeout
 	uninstall.Wait = true
+	uninstall.DeletionPropagation = "foreground" // a Deployment is gone when its pods are
 	_, err := uninstall.Run(name)
 	return missing(err)
 }

@@ -15,44 +15,47 @@ import (
 	"github.com/hyperdapr/dapr/pkg/nearest"
 )
 
-// Validate checks given values against the chart's schema. The error is a
-// *ValuesError: Helm's own would say the same less plainly.
-func (c *Chart) Validate(given Values) error {
-	if len(c.schema) == 0 {
+// schema is a JSON schema, compiled and as a tree. The zero value takes
+// everything.
+type schema struct {
+	compiled *jsonschema.Schema
+	tree     any
+}
+
+func compile(text []byte) (schema, error) {
+	if len(text) == 0 {
+		return schema{}, nil
+	}
+	tree, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		return schema{}, err
+	}
+	const name = "values.schema.json"
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource(name, tree); err != nil {
+		return schema{}, err
+	}
+	compiled, err := compiler.Compile(name)
+	return schema{compiled, tree}, err
+}
+
+// validate checks values, the chart's own among them, against its schema. The
+// error is a *ValuesError: Helm's own would say the same less plainly.
+func (c *Chart) validate(all Values) error {
+	if c.schema.compiled == nil {
 		return nil
-	}
-	all, err := c.Values(given)
-	if err != nil {
-		return err
-	}
-	schema, err := compile(c.schema)
-	if err != nil {
-		return fmt.Errorf("the chart's schema: %w", err)
 	}
 	instance, err := asJSON(all)
 	if err != nil {
 		return fmt.Errorf("values: %w", err)
 	}
-	invalid, ok := schema.Validate(instance).(*jsonschema.ValidationError) //nolint:errorlint // it is documented to be that, unwrapped
+	invalid, ok := c.schema.compiled.Validate(instance).(*jsonschema.ValidationError) //nolint:errorlint // it is documented to be that, unwrapped
 	if !ok {
 		return nil
 	}
 	problems := c.problems(invalid)
 	slices.Sort(problems)
 	return &ValuesError{Problems: slices.Compact(problems)}
-}
-
-func compile(text []byte) (*jsonschema.Schema, error) {
-	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
-		return nil, err
-	}
-	const name = "values.schema.json"
-	compiler := jsonschema.NewCompiler()
-	if err := compiler.AddResource(name, document); err != nil {
-		return nil, err
-	}
-	return compiler.Compile(name)
 }
 
 // asJSON turns values into the types that the schema's checker knows.
@@ -94,11 +97,7 @@ func (c *Chart) problems(e *jsonschema.ValidationError) []string {
 // unknown says which of the chart's values was probably meant.
 func (c *Chart) unknown(path []string, name string) string {
 	at := strings.Join(append(slices.Clone(path), name), ".")
-	all, err := c.Values(nil)
-	if err != nil {
-		return at + ": there is no such value"
-	}
-	known, _ := all.Lookup(path...)
+	known, _ := c.defaults.Lookup(path...)
 	if near := nearest.Name(name, names(known)); near != "" && near != name {
 		return fmt.Sprintf("%s: there is no such value; did you mean %q?", at, near)
 	}
@@ -108,10 +107,7 @@ func (c *Chart) unknown(path []string, name string) string {
 // wanted is the description of the part of the schema that an error is about.
 func (c *Chart) wanted(url string) string {
 	_, pointer, _ := strings.Cut(url, "#")
-	var at any
-	if json.Unmarshal(c.schema, &at) != nil {
-		return ""
-	}
+	at := c.schema.tree
 	for name := range strings.SplitSeq(strings.Trim(pointer, "/"), "/") {
 		tree, _ := at.(map[string]any)
 		at = tree[name]

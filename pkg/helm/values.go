@@ -35,6 +35,16 @@ func (v Values) Put(value any, path ...string) {
 	tree[path[len(path)-1]] = value
 }
 
+// Remove takes the value at a path away, if there is one.
+func (v Values) Remove(path ...string) {
+	last := len(path) - 1
+	if parent, _ := v.Lookup(path[:last]...); parent != nil {
+		if tree, ok := parent.(map[string]any); ok {
+			delete(tree, path[last])
+		}
+	}
+}
+
 // Lookup returns the value at a path, and whether there is one.
 func (v Values) Lookup(path ...string) (any, bool) {
 	var at any = map[string]any(v)

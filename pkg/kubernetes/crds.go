@@ -1,14 +1,9 @@
 package kubernetes
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -18,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
 // pollInterval is how often something in the cluster is looked at again.
@@ -26,51 +20,20 @@ const pollInterval = 200 * time.Millisecond
 
 var crdResource = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 
-// ReadObjects returns the objects of all YAML files of a folder, in the order
-// of the files' names.
-func ReadObjects(files fs.FS) ([]*unstructured.Unstructured, error) {
-	var objects []*unstructured.Unstructured
-	err := fs.WalkDir(files, ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".yaml") {
-			return err
-		}
-		data, err := fs.ReadFile(files, path)
-		if err != nil {
-			return err
-		}
-		more, err := DecodeObjects(data)
-		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-		objects = append(objects, more...)
-		return nil
-	})
-	return objects, err
-}
-
-// DecodeObjects returns the objects of a YAML text of several documents.
-func DecodeObjects(text []byte) ([]*unstructured.Unstructured, error) {
-	var objects []*unstructured.Unstructured
-	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
-	for {
-		object := &unstructured.Unstructured{}
-		switch err := decoder.Decode(&object.Object); {
-		case errors.Is(err, io.EOF):
-			return objects, nil
-		case err != nil:
-			return nil, err
-		case len(object.Object) > 0:
-			objects = append(objects, object)
-		}
-	}
-}
+// What a plan does with an object.
+const (
+	Create = "create"
+	Change = "change"
+	Delete = "delete"
+	Keep   = "keep"
+)
 
 // CRDChange is what applying a CustomResourceDefinition does.
 type CRDChange struct {
 	Name string
 	// Versions are those that are served afterwards.
 	Versions []string
-	// Action is "create", "change" or "keep".
+	// Action is Create, Change or Keep.
 	Action string
 }
 
@@ -83,7 +46,7 @@ func (c *Client) PlanCRDs(ctx context.Context, crds []*unstructured.Unstructured
 		live, err := c.Dynamic.Resource(crdResource).Get(ctx, crd.GetName(), metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
-			change.Action = "create"
+			change.Action = Create
 		case err != nil:
 			return nil, fmt.Errorf("read %s: %w", crd.GetName(), err)
 		default:
@@ -91,9 +54,9 @@ func (c *Client) PlanCRDs(ctx context.Context, crds []*unstructured.Unstructured
 			if err != nil {
 				return nil, err
 			}
-			change.Action = "keep"
+			change.Action = Keep
 			if !equality.Semantic.DeepEqual(live.Object["spec"], then.Object["spec"]) {
-				change.Action = "change"
+				change.Action = Change
 			}
 		}
 		changes = append(changes, change)
@@ -159,6 +122,53 @@ func (c *Client) waitEstablished(ctx context.Context, name string) error {
 	return nil
 }
 
+// CRDUse is a CustomResourceDefinition that the cluster has.
+type CRDUse struct {
+	Name string
+	// Resources counts what is of its kind, in all namespaces.
+	Resources int
+}
+
+// CRDUses returns those that the cluster has.
+func (c *Client) CRDUses(ctx context.Context, crds []*unstructured.Unstructured) ([]CRDUse, error) {
+	var uses []CRDUse
+	for _, crd := range crds {
+		live, err := c.Dynamic.Resource(crdResource).Get(ctx, crd.GetName(), metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", crd.GetName(), err)
+		}
+		// A user who may not look at all of them may still remove the definition.
+		list, err := c.Dynamic.Resource(stored(live)).List(ctx, metav1.ListOptions{})
+		if err != nil && !apierrors.IsForbidden(err) {
+			return nil, fmt.Errorf("list %s: %w", crd.GetName(), err)
+		}
+		use := CRDUse{Name: crd.GetName()}
+		if list != nil {
+			use.Resources = len(list.Items)
+		}
+		uses = append(uses, use)
+	}
+	return uses, nil
+}
+
+// stored names the resource of a definition in the version that needs no
+// conversion.
+func stored(crd *unstructured.Unstructured) schema.GroupVersionResource {
+	group, _, _ := unstructured.NestedString(crd.Object, "spec", "group")
+	plural, _, _ := unstructured.NestedString(crd.Object, "spec", "names", "plural")
+	r := schema.GroupVersionResource{Group: group, Resource: plural}
+	versions, _, _ := unstructured.NestedSlice(crd.Object, "spec", "versions")
+	for _, item := range versions {
+		if v, _ := item.(map[string]any); v["storage"] == true {
+			r.Version, _ = v["name"].(string)
+		}
+	}
+	return r
+}
+
 // DeleteCRDs deletes CustomResourceDefinitions, and with them every resource
 // of their kinds, and waits until they are gone. It returns the names of those
 // that were there.
@@ -196,6 +206,7 @@ func (c *Client) DeleteCRDs(ctx context.Context, names []string) ([]string, erro
 	return deleted, nil
 }
 
+// servedVersions are sorted.
 func servedVersions(crd *unstructured.Unstructured) []string {
 	versions, _, _ := unstructured.NestedSlice(crd.Object, "spec", "versions")
 	var served []string

@@ -19,11 +19,15 @@ func (c *Client) EnsureNamespace(ctx context.Context, name string) (created bool
 		if err == nil {
 			return found.DeletionTimestamp == nil, nil
 		}
-		if !apierrors.IsNotFound(err) {
+		if !apierrors.IsNotFound(err) && !apierrors.IsForbidden(err) {
 			return false, err
 		}
-		_, err = namespaces.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}},
-			metav1.CreateOptions{FieldManager: FieldManager})
+		_, err = namespaces.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+			Name: name, Labels: map[string]string{ownLabel: FieldManager},
+		}}, metav1.CreateOptions{FieldManager: FieldManager})
+		if apierrors.IsForbidden(err) {
+			return true, nil // somebody made it for this user, or what comes next fails
+		}
 		created = err == nil
 		return created, ignoreExists(err)
 	})
@@ -31,6 +35,28 @@ func (c *Client) EnsureNamespace(ctx context.Context, name string) (created bool
 		return false, fmt.Errorf("create the namespace %s: %w", name, err)
 	}
 	return created, nil
+}
+
+// DeleteOwnNamespace deletes a namespace that EnsureNamespace created, unless
+// pods are in it, and tells whether it did.
+func (c *Client) DeleteOwnNamespace(ctx context.Context, name string) (bool, error) {
+	found, err := c.Clientset.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || err == nil && found.Labels[ownLabel] != FieldManager {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read the namespace %s: %w", name, err)
+	}
+	pods, err := c.Clientset.CoreV1().Pods(name).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return false, fmt.Errorf("list pods: %w", err)
+	}
+	for i := range pods.Items {
+		if pods.Items[i].DeletionTimestamp == nil {
+			return false, nil
+		}
+	}
+	return true, c.DeleteNamespace(ctx, name)
 }
 
 // ignoreExists lets the next look find what somebody else just created.

@@ -60,8 +60,14 @@ func (e *NotReadyError) Error() string {
 		names = append(names, w.String())
 	}
 	fmt.Fprintf(&b, "not ready in time: %s", strings.Join(names, ", "))
+	said := make(map[string]bool)
 	for _, t := range e.Troubles {
-		fmt.Fprintf(&b, "\n  %s", t)
+		what := t.what()
+		if said[what] && len(t.Log) == 0 {
+			what = "the same"
+		}
+		said[what] = true
+		fmt.Fprintf(&b, "\n  %s%s", t.who(), what)
 		for _, line := range t.Log {
 			fmt.Fprintf(&b, "\n    | %s", line)
 		}

@@ -45,39 +45,54 @@ type Trouble struct {
 }
 
 // String is the trouble in one line, without the log.
-func (t Trouble) String() string {
-	var what string
+func (t Trouble) String() string { return t.who() + t.what() }
+
+// who begins the sentence that what ends.
+func (t Trouble) who() string {
+	if t.Reason == reasonRefused || t.Reason == reasonNoPods {
+		return t.Pod + ": "
+	}
+	return "pod " + t.Pod + ": "
+}
+
+func (t Trouble) what() string {
 	switch t.Reason {
 	case reasonRefused:
-		return fmt.Sprintf("%s: the cluster refuses its pods%s", t.Pod, colon(t.Message))
+		return "the cluster refuses its pods" + colon(t.Message)
 	case reasonNoPods:
-		return fmt.Sprintf("%s has no pods yet%s", t.Pod, colon(t.Message))
+		return "it has no pods yet" + colon(t.Message)
 	case reasonUnschedulable:
-		what = "no node takes it" + colon(t.Message)
+		return "no node takes it" + colon(t.Message)
 	case "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable":
-		what = fmt.Sprintf("the image %s cannot be pulled%s", t.Image, colon(t.Message))
+		return fmt.Sprintf("the image %s cannot be pulled%s", t.Image, colon(t.Message))
 	case "InvalidImageName":
-		what = fmt.Sprintf("%q is no image's name", t.Image)
+		return fmt.Sprintf("%q is no image's name", t.Image)
 	case "ErrImageNeverPull":
-		what = fmt.Sprintf("the image %s is not on the node, and must not be pulled", t.Image)
+		return fmt.Sprintf("the image %s is not on the node, and must not be pulled", t.Image)
 	case reasonCrashed:
-		what = fmt.Sprintf("it ended with exit code %d", t.exitCode)
-		if t.restarts > 0 {
-			what += fmt.Sprintf(" and was started %d times again", t.restarts)
-		}
-		what += colon(t.Message)
+		return fmt.Sprintf("it ended with exit code %d%s", t.exitCode, again(t.restarts))
 	case "OOMKilled":
-		what = "it ran out of memory: raise its memory limit"
+		return "it ran out of memory: raise its memory limit"
 	case reasonNotReady:
-		what = "it runs but does not say that it is ready" + colon(t.Message)
+		return "it runs but does not say that it is ready" + colon(t.Message)
 	case reasonStarting:
-		what = "it is being started" + colon(t.Message)
+		return "it is being started" + colon(t.Message)
 	case reasonTerminating:
-		what = "it is of the older kind and has not ended yet"
+		return "it is of the older kind and has not ended yet"
 	default:
-		what = t.Reason + colon(t.Message)
+		return t.Reason + colon(t.Message)
 	}
-	return fmt.Sprintf("pod %s: %s", t.Pod, what)
+}
+
+func again(restarts int32) string {
+	switch restarts {
+	case 0:
+		return ""
+	case 1:
+		return ", also when it was started again"
+	default:
+		return fmt.Sprintf(", also when it was started again %d times", restarts)
+	}
 }
 
 func colon(text string) string {
@@ -162,7 +177,10 @@ func ofContainer(pod string, s *corev1.ContainerStatus) (Trouble, bool) {
 
 func (t Trouble) crashed(container string, end *corev1.ContainerStateTerminated, again bool) Trouble {
 	t.Container, t.Reason, t.ended = container, reasonCrashed, again
-	t.exitCode, t.Message = end.ExitCode, strings.TrimSpace(end.Message)
+	t.exitCode = end.ExitCode
+	if text := strings.TrimSpace(end.Message); text != "" {
+		t.Log = strings.Split(text, "\n")
+	}
 	if end.Reason == "OOMKilled" {
 		t.Reason = end.Reason
 	}

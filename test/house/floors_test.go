@@ -25,7 +25,7 @@ var floors = []struct {
 		"middleware", "invoke", "job", "actor", "workflow", "pluggable", "components",
 	}},
 	{"L4 services", []string{"sidecar", "operator", "injector", "sentry", "placement", "scheduler", "local"}},
-	{"L5 the CLI's hands", []string{"standalone", "runfile", "helm", "kubernetes", "image", "manifest"}},
+	{"L5 the CLI's hands", []string{"standalone", "runfile", "helm", "kubernetes", "controlplane", "image", "manifest"}},
 	{"L6 commands", []string{"iostreams", "cmdutil", "cmd"}},
 }
 
@@ -40,6 +40,8 @@ var arrows = []struct{ from, to, why string }{
 	{"workflow", "actor", "a workflow instance is an actor"},
 	{"components", "*", "it registers every driver with its block, and does nothing else"},
 	{"pluggable", "*", "a socket's driver is registered like a compiled-in one"},
+	{"controlplane", "helm", "the control plane in a cluster is a Helm release"},
+	{"controlplane", "kubernetes", "what a Helm release lacks: definitions, rights, and why a pod is not ready"},
 	{"cmdutil", "iostreams", "status lines and tables go to the streams"},
 	{"cmd", "*", "a command prints through iostreams and cmdutil"},
 }

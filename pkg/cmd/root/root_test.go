@@ -204,12 +204,12 @@ func pseudoCommit(s string) string {
 	return regexp.MustCompile(`Git (Commit|Version): [0-9a-z-]*\n\tGit Version: .*`).ReplaceAllString(s, "Git Commit: …\n\tGit Version: …")
 }
 
-func TestWhatIsForKubernetesFails(t *testing.T) {
+func TestWithoutACluster(t *testing.T) {
 	p := newPerson(t)
-	for _, command := range []string{"init", "uninstall"} {
+	for _, command := range []string{"init", "upgrade", "uninstall"} {
 		_, errOut, code := p.run(command, "-k")
 		require.Equal(t, 1, code)
-		require.Contains(t, errOut, "not part of this version")
+		require.Contains(t, errOut, "no cluster to talk to: there is no kubeconfig in "+filepath.Join(p.home, ".kube", "config"))
 	}
 	require.NoDirExists(t, p.layout().Root)
 }
