@@ -26,7 +26,7 @@ func authority(t *testing.T) (args, env []string) {
 	require.NoError(t, os.Mkdir(credentials, 0o700))
 
 	var log output
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // ended below, and waited for
 	done := make(chan error, 1)
 	go func() {
 		done <- sentry.Main(ctx, []string{

@@ -208,7 +208,7 @@ func TestOwnerIsThatOfTheModule(t *testing.T) {
 	require.NoError(t, err)
 	m := regexp.MustCompile(`(?m)^module github\.com/([^/\s]+)/`).FindSubmatch(module)
 	require.NotNil(t, m, "go.mod names no owner")
-	require.Equal(t, string(m[1]), version.Owner, "pkg/version.Owner")
+	require.Equal(t, version.Owner, string(m[1]), "pkg/version.Owner and go.mod")
 	values, err := os.ReadFile(filepath.Join(root, "embed", "chart", "values.yaml"))
 	require.NoError(t, err)
 	require.Contains(t, string(values), "registry: ghcr.io/"+string(m[1])+"\n", "embed/chart/values.yaml")
