@@ -66,10 +66,12 @@ func (c *candidate) run(ctx context.Context) error {
 		} else {
 			c.health.Set(healthLeader, "")
 		}
-		if leader != known {
+		if leader != known && leader != "" {
 			c.log.Info(fmt.Sprintf("the leader is %q", leader))
-			known = leader
+		} else if leader != known {
+			c.log.Warn("there is no leader")
 		}
+		known = leader
 		select {
 		case <-ctx.Done():
 			return c.leave()

@@ -29,8 +29,10 @@ import (
 	sentryv1 "github.com/dapr/dapr/pkg/proto/sentry/v1"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"github.com/hyperdapr/dapr/pkg/freeport"
 	"github.com/hyperdapr/dapr/pkg/security"
@@ -323,6 +325,31 @@ func TestOneReplica(t *testing.T) {
 	require.Less(t, time.Since(began), 5*time.Second, "streams do not hold it up")
 	require.Contains(t, r.text(), "Dapr placement stopped")
 	require.ErrorContains(t, a.ends()[0], "shutting down")
+}
+
+func TestAStreamThatDoesNotAcknowledgeIsEnded(t *testing.T) {
+	replicas := cluster(t, 1, "--disseminate-timeout=300ms")
+	replicas[0].start(t)
+	replicas[0].ready(t)
+	a, b, _ := sidecars(t, replicas)
+	a.waitFor(t, "Cart", "a:50002", "b:50002")
+
+	mute := connect(t, insecure.NewCredentials(), newHost("shop", "mute", "Cart"), replicas...)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	stream, err := placementv1.NewPlacementClient(mute.conns[0]).ReportDaprStatus(ctx)
+	require.NoError(t, err)
+	require.NoError(t, stream.Send(mute.host))
+	order, err := stream.Recv()
+	require.NoError(t, err)
+	require.Equal(t, "lock", order.GetOperation())
+	_, err = stream.Recv()
+	require.Equal(t, codes.DeadlineExceeded, status.Code(err))
+	require.ErrorContains(t, err, fmt.Sprintf("no acknowledgement of lock of version %d within 300ms", order.GetVersion()))
+	for _, c := range []*client{a, b} {
+		c.waitFor(t, "Cart", "a:50002", "b:50002")
+		require.Empty(t, c.ends())
+	}
 }
 
 func TestThreeReplicasSurviveTheLossOfAnyOne(t *testing.T) {

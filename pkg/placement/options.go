@@ -77,6 +77,9 @@ func defineFlags(fs *pflag.FlagSet, env service.LookupEnv) func() (*options, err
 		default:
 			return nil, service.Usagef("--mode %q: use standalone or kubernetes", *mode)
 		}
+		if o.tls && o.kubernetes && env.Get("NAMESPACE") == "" {
+			return nil, service.Usagef("environment variable NAMESPACE is missing: give it the control plane's namespace, such as dapr-system")
+		}
 		if !*inMemory {
 			if o.logPath = *logPath; o.logPath == "" {
 				return nil, service.Usagef("--raft-logstore-path is missing: name a folder, or leave --inmem-store-enabled on")

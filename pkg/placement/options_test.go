@@ -66,6 +66,7 @@ func TestBadOptions(t *testing.T) {
 		want string
 	}{
 		{nil, []string{"--mode=cloud"}, `--mode "cloud": use standalone or kubernetes`},
+		{nil, []string{"--mode=kubernetes", "--tls-enabled"}, "environment variable NAMESPACE is missing: give it the control plane's namespace, such as dapr-system"},
 		{nil, []string{"--inmem-store-enabled=false"}, "--raft-logstore-path is missing: name a folder, or leave --inmem-store-enabled on"},
 		{map[string]string{metadataVariable: "maybe"}, nil, `environment variable DAPR_PLACEMENT_METADATA_ENABLED is "maybe": use true or false`},
 		{nil, []string{"--id=x"}, `--id "x" is none of the replicas in --initial-cluster: add x=HOST:PORT there, or use one of its names`},
