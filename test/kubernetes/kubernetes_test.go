@@ -89,10 +89,15 @@ func (c cluster) kubectl(t *testing.T, args ...string) string {
 	return strings.TrimSpace(out)
 }
 
-// get makes a request from the node.
+// get makes a request from the node, and returns the answer's body.
 func (c cluster) get(t *testing.T, url string) (string, error) {
 	t.Helper()
-	return c.run(t, filepath.Join(c.dir, "in-node"), filepath.Join(c.bin, "testapp"), "get", url)
+	out, err := c.run(t, filepath.Join(c.dir, "in-node"), filepath.Join(c.bin, "testapp"), "get", url)
+	body, ok := strings.CutPrefix(out, "200 OK ")
+	if err != nil || !ok {
+		return "", fmt.Errorf("GET %s: %s", url, strings.TrimSpace(out))
+	}
+	return body, nil
 }
 
 // load brings an image's archive onto the node.

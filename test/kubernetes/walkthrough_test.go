@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,17 +25,19 @@ func TestWalkthrough(t *testing.T) {
 	}{
 		{"images are built and loaded", images},
 		{"nothing is installed yet", beforeInit},
+		{"an installation that fails undoes itself", failedInit},
 		{"the control plane is installed", initialise},
 		{"status tells how it is", status},
 		{"Redis and the component are applied", stateStore},
 		{"legacy apps share state", func(t *testing.T, c cluster) { apps(t, c, "legacy", "/v1.0/state") }},
 		{"state outlives both apps", stateSurvives},
 		{"the commands show the apps", commands},
-		{"the internal port refuses plaintext", plaintextIsRefused},
+		{"the sidecar refuses strangers", strangersAreRefused},
 		{"the same in today's form", func(t *testing.T, c cluster) { apps(t, c, "today", "/v1.0/state/statestore") }},
-		{"an upgrade to the same disturbs nobody", func(t *testing.T, c cluster) { undisturbed(t, c, upgrade) }},
+		{"a denied method is refused", deniedMethod},
+		{"an upgrade disturbs nobody", func(t *testing.T, c cluster) { undisturbed(t, c, upgrade) }},
 		{"certificates are renewed under load", func(t *testing.T, c cluster) { undisturbed(t, c, renew) }},
-		{"a mistake is told of", mistakes},
+		{"mistakes are told of", mistakes},
 		{"nothing is left", uninstall},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.do(t, c) }) {
@@ -49,7 +52,7 @@ func (c cluster) postmortem(t *testing.T) {
 	t.Helper()
 	for _, args := range [][]string{
 		{"get", "pods", "-A", "-o", "wide"},
-		{"get", "events", "-A", "--sort-by=.lastTimestamp"},
+		{"get", "events", "-A", "--field-selector=type=Warning", "--sort-by=.lastTimestamp"},
 		{"logs", "-n", "dapr-system", "-l", "app.kubernetes.io/part-of=dapr", "--tail=30", "--prefix"},
 		{"logs", "-l", "dapr.io/sidecar-injected=true", "-c", "daprd", "--tail=30", "--prefix"},
 	} {
@@ -69,6 +72,30 @@ func beforeInit(t *testing.T, c cluster) {
 	require.Contains(t, c.fails(t, "status", "-k"), `run "dapr init -k"`)
 	require.Contains(t, c.fails(t, "components", "-k"), "does not know components.dapr.io; is the runtime installed there?")
 	require.Contains(t, c.types(t, "list", "-k"), "No Dapr instances found.")
+}
+
+func failedInit(t *testing.T, c cluster) {
+	require.Contains(t, c.fails(t, "init", "-k", "--set", "global.mtls.enabld=true"), "enabld")
+	out := c.fails(t, "init", "-k", "--wait", "--timeout", "15", "--image-registry", "registry.invalid/team")
+	require.Contains(t, out, "the image registry.invalid/team/dapr:")
+	require.Contains(t, out, "cannot be pulled")
+	c.nothingLeft(t)
+
+	// Somebody who may look, and do nothing.
+	c.kubectl(t, "create", "serviceaccount", "guest")
+	c.kubectl(t, "create", "clusterrole", "guest", "--verb=get,list", "--resource=pods,secrets")
+	c.kubectl(t, "create", "clusterrolebinding", "guest", "--clusterrole=guest", "--serviceaccount=default:guest")
+	guest := filepath.Join(t.TempDir(), "kubeconfig")
+	config := c.kubectl(t, "config", "view", "--raw", "--minify")
+	require.NoError(t, os.WriteFile(guest, []byte(config), 0o600))
+	token := c.kubectl(t, "create", "token", "guest")
+	c.kubectl(t, "--kubeconfig", guest, "config", "set-credentials", "guest", "--token="+token)
+	c.kubectl(t, "--kubeconfig", guest, "config", "set-context", "--current", "--user=guest")
+	out = c.fails(t, "init", "-k", "--kubeconfig", guest)
+	require.Contains(t, out, "too few rights")
+	require.Contains(t, out, "deployments.apps: create")
+	c.types(t, "list", "-k", "--kubeconfig", guest)
+	c.kubectl(t, "delete", "clusterrolebinding/guest", "clusterrole/guest", "serviceaccount/guest")
 }
 
 func initialise(t *testing.T, c cluster) {
@@ -133,7 +160,7 @@ func (c cluster) order(t *testing.T) (int, error) {
 	address := c.kubectl(t, "get", "service", "nodeapp", "-o", "jsonpath={.spec.clusterIP}")
 	out, err := c.get(t, "http://"+address+"/order")
 	if err != nil {
-		return 0, fmt.Errorf("%w: %s", err, out)
+		return 0, err
 	}
 	var order struct{ OrderID int }
 	if err := json.Unmarshal([]byte(out), &order); err != nil {
@@ -142,17 +169,22 @@ func (c cluster) order(t *testing.T) (int, error) {
 	return order.OrderID, nil
 }
 
-// grows watches until the order has grown three times, and returns the last.
+// grows watches until the order has grown three times in a row, and returns the
+// last. A Python app that was started anew counts from 1.
 func (c cluster) grows(t *testing.T) int {
 	t.Helper()
 	var seen []int
 	eventually(t, time.Minute, func() error {
 		id, err := c.order(t)
-		if err == nil && (len(seen) == 0 || id != seen[len(seen)-1]) {
+		switch {
+		case err != nil:
+		case len(seen) == 0 || id > seen[len(seen)-1]:
 			seen = append(seen, id)
-		}
-		if err == nil {
+			fallthrough
+		case id == seen[len(seen)-1]:
 			err = errors.New("none yet")
+		default:
+			seen, err = nil, fmt.Errorf("back to %d", id)
 		}
 		if len(seen) < 4 {
 			return fmt.Errorf("orders so far: %v, then: %w", seen, err)
@@ -160,7 +192,6 @@ func (c cluster) grows(t *testing.T) int {
 		return nil
 	})
 	t.Logf("orders: %v", seen)
-	require.IsIncreasing(t, seen)
 	return seen[len(seen)-1]
 }
 
@@ -204,14 +235,42 @@ func commands(t *testing.T, c cluster) {
 	}
 }
 
-func plaintextIsRefused(t *testing.T, c cluster) {
+func strangersAreRefused(t *testing.T, c cluster) {
 	node := c.waitForPod(t, "app=node", "2/2")
-	out, err := c.get(t, "http://"+node.Status.PodIP+":50002/v1.0/healthz")
-	require.Error(t, err, "the internal port answered without TLS: %s", out)
-	t.Log(strings.TrimSpace(out))
-	out, err = c.get(t, "http://"+node.Status.PodIP+":3500/v1.0/healthz")
-	require.Error(t, err, "the API answers other pods: %s", out)
-	t.Log(strings.TrimSpace(out))
+	for _, port := range []string{"50002", "3500", "50001"} {
+		_, err := c.get(t, "http://"+node.Status.PodIP+":"+port+"/v1.0/healthz")
+		require.Error(t, err, "port %s answers whoever asks", port)
+		t.Log(err)
+	}
+}
+
+// deniedMethod gives the Node app a policy, and takes it away again.
+func deniedMethod(t *testing.T, c cluster) {
+	const original = "testdata/today/node.yaml"
+	manifest, err := os.ReadFile(original)
+	require.NoError(t, err)
+	guarded := filepath.Join(t.TempDir(), "node.yaml")
+	const enabled = `dapr.io/enabled: "true"`
+	text := strings.Replace(string(manifest), enabled, enabled+"\n        dapr.io/config: guarded", 1)
+	require.NoError(t, os.WriteFile(guarded, []byte(text), 0o600))
+
+	c.kubectl(t, "apply", "-f", "testdata/guarded.yaml")
+	c.kubectl(t, "apply", "-f", guarded)
+	c.kubectl(t, "rollout", "status", "deployment/nodeapp", "--timeout=120s")
+	eventually(t, 30*time.Second, func() error {
+		log := c.kubectl(t, "logs", "-l", "app=python", "-c", "python", "--tail=1")
+		if !strings.Contains(log, "was refused: 403") {
+			return fmt.Errorf("the Python app says: %s", log)
+		}
+		t.Log(log)
+		return nil
+	})
+	require.Contains(t, c.types(t, "configurations", "-k"), "guarded")
+
+	c.kubectl(t, "apply", "-f", original)
+	c.kubectl(t, "rollout", "status", "deployment/nodeapp", "--timeout=120s")
+	c.waitForPod(t, "app=node", "2/2")
+	c.grows(t)
 }
 
 // undisturbed does something while both apps work, and no call may fail.
@@ -236,7 +295,10 @@ func undisturbed(t *testing.T, c cluster, do func(*testing.T, cluster)) {
 
 func upgrade(t *testing.T, c cluster) {
 	version := c.services(t)["dapr-operator"].Version
-	c.types(t, "upgrade", "-k", "--runtime-version", version, "--timeout", "240")
+	require.Contains(t, c.types(t, "upgrade", "-k", "--runtime-version", version, "--timeout", "240"), "Nothing to do")
+	// Other settings restart every service.
+	c.types(t, "upgrade", "-k", "--runtime-version", version, "--timeout", "240", "--set", "global.logAsJson=true")
+	require.Contains(t, c.kubectl(t, "logs", "-n", "dapr-system", "-l", "app=dapr-sentry", "--tail=1"), `"level":"info"`)
 	status(t, c)
 }
 
@@ -251,26 +313,53 @@ func mistakes(t *testing.T, c cluster) {
 	t.Log(c.fails(t, "init", "-k"))
 	require.Contains(t, c.fails(t, "list", "-k", "--context", "kubeon"), "kubeon")
 	require.Contains(t, c.fails(t, "status", "-k", "--kubeconfig", filepath.Join(t.TempDir(), "none")), "no such file")
+
+	out, err := c.tryKubectl(t, "apply", "-f", "testdata/badid.yaml")
+	t.Log(out)
+	require.Error(t, err)
+	require.Contains(t, out, "my.app")
+
+	c.kubectl(t, "apply", "-f", "testdata/lost.yaml")
+	eventually(t, time.Minute, func() error {
+		log, err := c.tryKubectl(t, "logs", "lost", "-c", "daprd")
+		if err != nil || !strings.Contains(log, "lostsecret") || !strings.Contains(log, "no-such-secret") {
+			return fmt.Errorf("the log of the sidecar does not name the component and the secret: %s (%w)", log, err)
+		}
+		for line := range strings.Lines(log) {
+			if strings.Contains(line, "no-such-secret") {
+				t.Log(line)
+			}
+		}
+		return nil
+	})
+	injector := c.kubectl(t, "logs", "-n", "dapr-system", "-l", "app=dapr-sidecar-injector", "--tail=-1")
+	require.Contains(t, injector, "sidecar-cpu-limit", "an annotation that does not parse")
+	c.kubectl(t, "delete", "-f", "testdata/lost.yaml")
 }
 
 func uninstall(t *testing.T, c cluster) {
 	c.types(t, "uninstall", "-k", "--all")
-	for _, kind := range []string{
-		"customresourcedefinitions", "mutatingwebhookconfigurations", "validatingwebhookconfigurations",
-		"clusterroles", "clusterrolebindings", "priorityclasses",
-	} {
-		require.NotContains(t, c.kubectl(t, "get", kind, "-o", "name"), "dapr", kind)
-	}
-	left, _ := c.tryKubectl(t, "get", "all,secrets,configmaps,leases,pvc", "-n", "dapr-system", "-o", "name")
-	for line := range strings.Lines(left) {
-		require.True(t, strings.HasPrefix(line, "No resources found") || strings.HasPrefix(line, "configmap/kube-root-ca.crt"), "left: %s", left)
-	}
-	roles := c.kubectl(t, "get", "roles,rolebindings", "-A", "-o", "name")
-	require.NotContains(t, roles, "dapr")
+	require.NotContains(t, c.kubectl(t, "get", "customresourcedefinitions", "-o", "name"), "dapr.io")
+	c.nothingLeft(t)
 	require.Contains(t, c.fails(t, "status", "-k"), `run "dapr init -k"`)
 
-	// The apps go on; a new pod gets no sidecar.
+	// The apps go on without it.
 	for _, app := range []string{"node", "python"} {
 		c.waitForPod(t, "app="+app, "2/2")
 	}
+	c.grows(t)
+}
+
+// nothingLeft looks for what an installation makes, but for the kinds of its
+// resources, and for the services of the apps, which go with their Deployments.
+func (c cluster) nothingLeft(t *testing.T) {
+	t.Helper()
+	for _, kind := range []string{
+		"mutatingwebhookconfigurations", "validatingwebhookconfigurations", "clusterroles", "clusterrolebindings", "priorityclasses",
+	} {
+		require.NotContains(t, c.kubectl(t, "get", kind, "-o", "name"), "dapr", kind)
+	}
+	require.NotContains(t, c.kubectl(t, "get", "roles,rolebindings,secrets,configmaps,leases,deployments,statefulsets,persistentvolumeclaims", "-A", "-o", "name"), "dapr")
+	out, err := c.tryKubectl(t, "get", "namespace", "dapr-system")
+	require.Error(t, err, out)
 }
