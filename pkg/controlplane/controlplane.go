@@ -50,6 +50,8 @@ type Cluster interface {
 	DeleteOwn(ctx context.Context, objects []*unstructured.Unstructured) (deleted []string, err error)
 	Orphan(ctx context.Context, namespace, statefulSet string) error
 	WaitReady(ctx context.Context, namespace, selector string, watch kubernetes.Watcher) error
+	KeepTrust(ctx context.Context, namespace string) (restore func(context.Context) error, err error)
+	ExpiryWarning(ctx context.Context, now time.Time) string
 	SidecarImages(ctx context.Context) (map[string]int, error)
 }
 

@@ -127,7 +127,7 @@ func (c *ControlPlane) install(ctx context.Context, o InstallOptions, request he
 	if err != nil {
 		return err
 	}
-	done := report.Spin(fmt.Sprintf("Installing version %s into the namespace %s", request.Values.Text("global", "tag"), o.Namespace))
+	done := report.Spin(fmt.Sprintf("Installing version %s into the namespace %s", c.Version, o.Namespace))
 	undo.createdNamespace, err = c.Cluster.EnsureNamespace(ctx, o.Namespace)
 	if err == nil {
 		undo.release = runner

@@ -88,7 +88,7 @@ func (c *ControlPlane) PlanUpgrade(ctx context.Context, o UpgradeOptions) (*Plan
 	if err := p.compare(p.previous, next); err != nil {
 		return nil, err
 	}
-	p.From, p.To = p.previous.Version, p.request.Values.Text("global", "tag")
+	p.From, p.To = p.previous.Version, c.Version
 	p.Downgrade = older(p.To, p.From)
 	if p.Downgrade {
 		return p, c.require(ctx, p, next)
@@ -189,6 +189,7 @@ func (c *ControlPlane) require(ctx context.Context, p *Plan, next *helm.Release)
 	}
 	rights := rightsFor(objects, "create", "delete", "get", "patch")
 	rights = append(rights, alwaysNeeded(p.Namespace)...)
+	rights = append(rights, kubernetes.Right{Verb: "update", Resource: "configmaps", Namespace: p.Namespace}) // for the trust bundle
 	return c.Cluster.Require(ctx, append(rights, toWait(p.Namespace)...))
 }
 
@@ -260,10 +261,7 @@ func (c *ControlPlane) rollBack(ctx context.Context, p *Plan, failure error, rep
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timeout)
 	defer cancel()
 	done := report.Spin(fmt.Sprintf("Rolling back to version %s", p.From))
-	err := c.orphan(ctx, p)
-	if err == nil {
-		err = p.runner.Rollback(ctx, release, p.previous.Revision, p.timeout)
-	}
+	err := c.restore(ctx, p)
 	done(err)
 	if err == nil {
 		err = c.Cluster.WaitReady(ctx, p.Namespace, selector, watcher(report))
@@ -273,6 +271,22 @@ func (c *ControlPlane) rollBack(ctx context.Context, p *Plan, failure error, rep
 	}
 	report.Info("Version %s runs again", p.From)
 	return failure
+}
+
+// restore makes the cluster what it was, but for the certificate authority,
+// which stays what it is.
+func (c *ControlPlane) restore(ctx context.Context, p *Plan) error {
+	keep, err := c.Cluster.KeepTrust(ctx, p.Namespace)
+	if err != nil {
+		return err
+	}
+	if err := c.orphan(ctx, p); err != nil {
+		return err
+	}
+	if err := p.runner.Rollback(ctx, release, p.previous.Revision, p.timeout); err != nil {
+		return err
+	}
+	return keep(ctx)
 }
 
 // tellOldSidecars names what still has a sidecar of before: pods get the new one

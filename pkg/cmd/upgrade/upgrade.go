@@ -16,6 +16,7 @@ import (
 type upgradeOptions struct {
 	status       *cmdutil.Printer
 	controlPlane func() (*controlplane.ControlPlane, error)
+	now          func() time.Time
 
 	kubernetes bool
 	dryRun     bool
@@ -33,7 +34,7 @@ func NewCmdUpgrade(f *cmdutil.Factory, runF func(context.Context, *upgradeOption
 	if runF == nil {
 		runF = upgradeRun
 	}
-	opts := &upgradeOptions{status: f.Status, controlPlane: f.ControlPlane}
+	opts := &upgradeOptions{status: f.Status, controlPlane: f.ControlPlane, now: f.Now}
 	cmd := &cobra.Command{
 		Use:   "upgrade",
 		Short: "Bring the control plane of a Kubernetes cluster to this version",
@@ -117,6 +118,9 @@ func upgradeRun(ctx context.Context, opts *upgradeOptions) error {
 		return err
 	}
 	opts.status.Success("Success! The control plane in the namespace %s is of version %s. To verify: dapr status -k", plan.Namespace, plan.To)
+	if text := controlPlane.Cluster.ExpiryWarning(ctx, opts.now()); text != "" {
+		opts.status.Warning("%s", text)
+	}
 	return nil
 }
 

@@ -1,0 +1,160 @@
+package helm
+
+import (
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/chartutil"
+	kubefake "helm.sh/helm/v3/pkg/kube/fake"
+	"helm.sh/helm/v3/pkg/release"
+	helmstorage "helm.sh/helm/v3/pkg/storage"
+	"helm.sh/helm/v3/pkg/storage/driver"
+
+	"github.com/hyperdapr/dapr/embed"
+)
+
+// over returns a Client without a cluster, whose objects end in cluster.
+func over(t *testing.T, cluster *kubefake.FailingKubeClient) *Client {
+	t.Helper()
+	cluster.PrintingKubeClient = kubefake.PrintingKubeClient{Out: io.Discard}
+	capabilities := *chartutil.DefaultCapabilities
+	capabilities.KubeVersion = chartutil.KubeVersion{Version: recentKubernetes, Major: "1", Minor: "33"}
+	return &Client{namespace: "dapr-system", config: &action.Configuration{
+		Releases:     helmstorage.Init(driver.NewMemory()),
+		KubeClient:   cluster,
+		Capabilities: &capabilities,
+		Log:          func(string, ...any) {},
+	}}
+}
+
+func request(t *testing.T, version string, expressions ...string) Request {
+	t.Helper()
+	c, err := Load(embed.Chart(), version)
+	require.NoError(t, err)
+	return Request{Name: "dapr", Chart: c, Values: values(t, expressions...), Timeout: time.Second}
+}
+
+func TestTheLifeOfARelease(t *testing.T) {
+	c, ctx := over(t, &kubefake.FailingKubeClient{}), t.Context()
+	_, err := c.Status(ctx, "dapr")
+	require.ErrorIs(t, err, ErrNoRelease)
+	_, err = c.History(ctx, "dapr")
+	require.ErrorIs(t, err, ErrNoRelease)
+	require.ErrorIs(t, c.Uninstall(ctx, "dapr", time.Second), ErrNoRelease)
+	_, err = c.Upgrade(ctx, request(t, "1.0.0"))
+	require.ErrorIs(t, err, ErrNoRelease)
+	require.ErrorIs(t, c.Abandon(ctx, "dapr"), ErrNoRelease)
+
+	first, err := c.Install(ctx, request(t, "1.0.0", "global.logAsJson=true"))
+	require.NoError(t, err)
+	require.Equal(t, "1.0.0", first.Version)
+	require.Equal(t, "dapr", first.Chart)
+	require.Equal(t, "dapr-system", first.Namespace)
+	require.Equal(t, Deployed, first.Status)
+	require.Equal(t, Values{"global": map[string]any{"logAsJson": true}}, first.Values, "only those that were given")
+	require.Contains(t, first.Manifest, "--log-as-json=true")
+	require.NotContains(t, first.Manifest, "kind: CustomResourceDefinition")
+
+	planned, err := c.PlanUpgrade(ctx, request(t, "1.1.0"))
+	require.NoError(t, err)
+	require.Equal(t, "1.1.0", planned.Version)
+	require.Contains(t, planned.Manifest, "--log-as-json=false", "only the request's values count")
+	now, err := c.Status(ctx, "dapr")
+	require.NoError(t, err)
+	require.Equal(t, 1, now.Revision, "a plan is no revision")
+
+	_, err = c.Upgrade(ctx, request(t, "1.1.0"))
+	require.NoError(t, err)
+	require.NoError(t, c.Rollback(ctx, "dapr", 1, time.Second))
+	all, err := c.History(ctx, "dapr")
+	require.NoError(t, err)
+	require.Len(t, all, 3)
+	for i, want := range []struct {
+		version string
+		status  Status
+	}{{"1.0.0", Superseded}, {"1.1.0", Superseded}, {"1.0.0", Deployed}} {
+		require.Equal(t, i+1, all[i].Revision)
+		require.Equal(t, want.version, all[i].Version)
+		require.Equal(t, want.status, all[i].Status)
+	}
+
+	require.NoError(t, c.Uninstall(ctx, "dapr", time.Second))
+	_, err = c.Status(ctx, "dapr")
+	require.ErrorIs(t, err, ErrNoRelease)
+}
+
+func TestAFailureLeavesAFailedRelease(t *testing.T) {
+	cluster := &kubefake.FailingKubeClient{}
+	c, ctx := over(t, cluster), t.Context()
+	_, err := c.Install(ctx, request(t, "1.0.0"))
+	require.NoError(t, err)
+	cluster.UpdateError = errors.New("refused")
+	_, err = c.Upgrade(ctx, request(t, "1.1.0"))
+	require.ErrorContains(t, err, "refused")
+	r, err := c.Status(ctx, "dapr")
+	require.NoError(t, err)
+	require.Equal(t, Failed, r.Status)
+	require.Equal(t, 2, r.Revision)
+}
+
+func TestWrongValuesChangeNothing(t *testing.T) {
+	c, ctx := over(t, &kubefake.FailingKubeClient{}), t.Context()
+	var wrong *ValuesError
+	_, err := c.Install(ctx, request(t, "1.0.0", "global.ha.enable=true"))
+	require.ErrorAs(t, err, &wrong)
+	_, err = c.Status(ctx, "dapr")
+	require.ErrorIs(t, err, ErrNoRelease)
+
+	_, err = c.Install(ctx, request(t, "1.0.0"))
+	require.NoError(t, err)
+	_, err = c.Upgrade(ctx, request(t, "1.0.0", "dapr_sentry.tls.root.certPEM=x"))
+	require.ErrorAs(t, err, &wrong)
+	r, err := c.Status(ctx, "dapr")
+	require.NoError(t, err)
+	require.Equal(t, 1, r.Revision)
+}
+
+func TestAbandon(t *testing.T) {
+	c, ctx := over(t, &kubefake.FailingKubeClient{}), t.Context()
+	_, err := c.Install(ctx, request(t, "1.0.0"))
+	require.NoError(t, err)
+	killed, err := c.config.Releases.Last("dapr")
+	require.NoError(t, err)
+	copied := *killed
+	copied.Version, copied.Info = 2, &release.Info{Status: release.StatusPendingUpgrade}
+	require.NoError(t, c.config.Releases.Create(&copied))
+	_, err = c.Upgrade(ctx, request(t, "1.1.0"))
+	require.Error(t, err, "Helm lets nobody else at it")
+
+	r, err := c.Status(ctx, "dapr")
+	require.NoError(t, err)
+	require.Equal(t, Pending, r.Status)
+	require.NoError(t, c.Abandon(ctx, "dapr"))
+	_, err = c.Upgrade(ctx, request(t, "1.1.0"))
+	require.NoError(t, err)
+}
+
+func TestValues(t *testing.T) {
+	v := Values{}
+	require.NoError(t, v.Set("a.b=1,a.c={x,y}"))
+	require.ErrorContains(t, v.Set("a.b"), `"a.b" is not name=value`)
+	v.Put("deep", "a", "d", "e")
+	v.Put("over", "a", "b")
+	require.Equal(t, Values{"a": map[string]any{"b": "over", "c": []any{"x", "y"}, "d": map[string]any{"e": "deep"}}}, v)
+	require.Equal(t, "deep", v.Text("a", "d", "e"))
+	require.Empty(t, v.Text("a", "c"), "a list is no text")
+	_, found := v.Lookup("a", "b", "c")
+	require.False(t, found)
+
+	other := v.Clone()
+	other.Remove("a", "d", "e")
+	other.Remove("nothing", "there")
+	require.Equal(t, "deep", v.Text("a", "d", "e"), "a clone shares nothing")
+	_, found = other.Lookup("a", "d", "e")
+	require.False(t, found)
+	require.Empty(t, Values(nil).Clone())
+}
