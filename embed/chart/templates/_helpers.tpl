@@ -192,10 +192,17 @@ readinessProbe:
   readOnly: true
 {{- end -}}
 
+{{- /*
+The file is asked for by name, so that the kubelet waits some seconds for sentry
+to publish it. Whoever mounts all there is may begin with nothing, and see the
+file when the kubelet looks again, a minute or more later.
+*/ -}}
 {{- define "dapr.identityVolumes" -}}
 - name: dapr-trust-bundle
   configMap:
     name: dapr-trust-bundle
+    items:
+      - {key: {{ .root.Values.global.issuerFilenames.ca }}, path: ca.crt}
 - name: dapr-identity-token
   projected:
     sources:
