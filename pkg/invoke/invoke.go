@@ -218,7 +218,7 @@ func (b *Block) invokePeer(ctx context.Context, c callee, req *app.Request) (*ap
 		start := time.Now()
 		if resp, err = b.peers.Invoke(ctx, to, req); err != nil {
 			metrics.received(int(status.Code(err)), time.Since(start))
-			b.lost(c, err)
+			b.lost(c, to, err)
 			return err
 		}
 		metrics.received(resp.Status, time.Since(start))
@@ -235,11 +235,12 @@ func (b *Block) resolve(ctx context.Context, c callee) (peer.Target, error) {
 	return peer.Target{Address: address, AppID: c.appID, Namespace: c.namespace}, err
 }
 
-// lost makes the resolver look again for a sidecar that was not there.
-func (b *Block) lost(c callee, err error) {
+// lost makes the next call look again for a sidecar that was not there.
+func (b *Block) lost(c callee, to peer.Target, err error) {
 	if status.Code(err) != codes.Unavailable {
 		return
 	}
+	b.peers.Forget(to)
 	if r, ok := b.o.Resolver.(nameresolution.Invalidator); ok {
 		r.Invalidate(c.appID, c.namespace)
 	}

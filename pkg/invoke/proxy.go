@@ -70,7 +70,7 @@ func (b *Block) ProxyFromApp(_ any, in grpc.ServerStream) error {
 		}
 		if out, err = open(ctx, conn, method, md); err != nil {
 			done()
-			b.lost(c, err)
+			b.lost(c, to, err)
 			return err
 		}
 		release = done

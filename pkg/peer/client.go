@@ -82,6 +82,11 @@ func (c *Client) Close() error {
 	return nil
 }
 
+// Forget makes the next call of a sidecar begin with a new connection, and with
+// looking up its name anew: gRPC's own look-ups are half a minute apart, in which
+// a replaced pod has long had another address.
+func (c *Client) Forget(t Target) { c.pool.drop(t) }
+
 // Conn returns a connection to a sidecar, for calls that are passed on as they
 // are. Call release when such a call is over.
 func (c *Client) Conn(t Target) (conn *grpc.ClientConn, release func(), err error) {

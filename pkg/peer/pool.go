@@ -28,11 +28,14 @@ type conn struct {
 	*grpc.ClientConn
 	users atomic.Int64 // calls that run now
 	used  atomic.Int64 // when the last one ended, Unix seconds
+	gone  atomic.Bool  // no longer in the pool: the last user closes it
 }
 
 func (c *conn) release() {
 	c.used.Store(time.Now().Unix())
-	c.users.Add(-1)
+	if c.users.Add(-1) == 0 && c.gone.Load() {
+		c.Close()
+	}
 }
 
 // get returns the connection to t, which stays open until release.
@@ -72,6 +75,21 @@ func (p *pool) add(t Target) (*conn, error) {
 	}
 	c.users.Add(1)
 	return c, nil
+}
+
+// drop takes the connection to t out of the pool. Calls on it go on.
+func (p *pool) drop(t Target) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c, ok := p.conns[t]
+	if !ok {
+		return
+	}
+	delete(p.conns, t)
+	c.gone.Store(true)
+	if c.users.Load() == 0 {
+		c.Close()
+	}
 }
 
 // sweep closes the connections that have been idle for long. It holds p.mu.
