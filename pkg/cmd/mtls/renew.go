@@ -2,8 +2,6 @@ package mtls
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,10 +15,9 @@ import (
 type renewOptions struct {
 	*mtlsOptions
 
-	// Files with a certificate authority of the user's own.
-	root, issuer, key string
-	validDays         int
-	restart           bool
+	ca        cmdutil.CAFiles
+	validDays int
+	restart   bool
 	// timeout is in seconds.
 	timeout int
 }
@@ -63,9 +60,7 @@ it renews its own certificate.`,
 	}
 	flags := cmd.Flags()
 	flags.BoolVarP(&opts.kubernetes, "kubernetes", "k", false, "Change the current Kubernetes cluster (required)")
-	flags.StringVar(&opts.root, "ca-root-certificate", "", "File with the root certificate")
-	flags.StringVar(&opts.issuer, "issuer-public-certificate", "", "File with the issuer's certificate, signed by the root")
-	flags.StringVar(&opts.key, "issuer-private-key", "", "File with the issuer's private key")
+	opts.ca.Define(cmd)
 	flags.IntVar(&opts.validDays, "valid-until", 365, "Days until new certificates expire")
 	flags.BoolVar(&opts.restart, "restart", false, "Restart the control plane too, and wait until it is ready")
 	flags.IntVar(&opts.timeout, "timeout", 300, "Seconds to wait at most")
@@ -81,21 +76,13 @@ var accepted = []cmdutil.Accepted{
 }
 
 func (opts *renewOptions) check() error {
-	given := 0
-	for _, file := range []string{opts.root, opts.issuer, opts.key} {
-		if file != "" {
-			given++
-		}
-	}
 	switch {
-	case given != 0 && given != 3:
-		return cmdutil.FlagErrorf("--ca-root-certificate, --issuer-public-certificate and --issuer-private-key belong together: give all three, or none")
 	case opts.validDays < 1:
 		return cmdutil.FlagErrorf("--valid-until is %d, but must be 1 day or more", opts.validDays)
 	case opts.timeout < 1:
 		return cmdutil.FlagErrorf("--timeout is %d, but must be 1 second or more", opts.timeout)
 	}
-	return nil
+	return opts.ca.Check()
 }
 
 func renewRun(ctx context.Context, opts *renewOptions) error {
@@ -143,13 +130,13 @@ func (opts *renewOptions) next(m kubernetes.MTLS, old authority.Bundle) (authori
 	if unusable != nil {
 		opts.status.Warning("The certificates in use cannot vouch for the new ones (%v): restart the apps too", unusable)
 	}
-	if opts.root == "" {
+	if !opts.ca.Given() {
 		if unusable != nil {
 			return authority.New(o)
 		}
 		return authority.Rotate(old, o)
 	}
-	given, err := opts.given()
+	given, err := opts.ca.Read()
 	if err != nil {
 		return authority.Bundle{}, err
 	}
@@ -158,20 +145,4 @@ func (opts *renewOptions) next(m kubernetes.MTLS, old authority.Bundle) (authori
 		return given, err
 	}
 	return authority.Adopt(old, given, o)
-}
-
-func (opts *renewOptions) given() (b authority.Bundle, err error) {
-	for _, part := range []struct {
-		flag, file string
-		to         *[]byte
-	}{
-		{"ca-root-certificate", opts.root, &b.Anchors},
-		{"issuer-public-certificate", opts.issuer, &b.Issuer},
-		{"issuer-private-key", opts.key, &b.Key},
-	} {
-		if *part.to, err = os.ReadFile(part.file); err != nil {
-			return b, fmt.Errorf("--%s: %w", part.flag, err)
-		}
-	}
-	return b, nil
 }
