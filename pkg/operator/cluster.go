@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
@@ -21,6 +24,10 @@ import (
 // resync is how often everything is looked at again, changed or not: what
 // somebody else has changed behind a service's back is mended then.
 const resync = 10 * time.Minute
+
+// configurationWait is how much later than the operator its Configuration may
+// come.
+const configurationWait = 30 * time.Second
 
 // cluster is what the operator needs of Kubernetes.
 type cluster struct {
@@ -59,9 +66,17 @@ func gvr(plural, version string) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: resource.Group, Version: version, Resource: plural}
 }
 
-// configuration reads one Configuration.
+// configuration reads one Configuration, and waits for it: whoever installs the
+// control plane with Helm gets what is of our own kinds last.
 func (c *cluster) configuration(ctx context.Context, namespace, name string) (*resource.Configuration, error) {
-	object, err := c.dynamic.Resource(gvr("configurations", "v1alpha1")).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	var (
+		object *unstructured.Unstructured
+		err    error
+	)
+	_ = wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, configurationWait, true, func(ctx context.Context) (bool, error) {
+		object, err = c.dynamic.Resource(gvr("configurations", "v1alpha1")).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+		return !apierrors.IsNotFound(err), nil
+	}) // err says more than that the time is over
 	if err != nil {
 		return nil, fmt.Errorf("read Configuration %s/%s: %w", namespace, name, err)
 	}
