@@ -19,7 +19,7 @@ var floors = []struct {
 		"version", "telemetry", "apierror", "freeport", "unixsocket", "atomicfile", "filelock", "nearest", "quantity", "signals", "instances",
 	}},
 	{"L1 model", []string{"component", "resource", "apifilter", "security", "resiliency", "ring", "inject"}},
-	{"L2 kits", []string{"httpapi", "grpcapi", "app", "peer", "nameresolution", "service"}},
+	{"L2 kits", []string{"httpapi", "grpcapi", "app", "peer", "nameresolution", "service", "kubeapi"}},
 	{"L3 building blocks", []string{
 		"state", "pubsub", "binding", "secret", "configuration", "lock", "crypto", "conversation",
 		"middleware", "invoke", "job", "actor", "workflow", "pluggable", "components",
