@@ -10,14 +10,13 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
 	apiversion "k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/rest"
 
 	"github.com/hyperdapr/dapr/pkg/inject"
+	"github.com/hyperdapr/dapr/pkg/kubeapi"
+	"github.com/hyperdapr/dapr/pkg/resource"
 )
 
 const (
@@ -28,35 +27,35 @@ const (
 	clusterTimeout      = 10 * time.Second
 )
 
-// cluster is the part of the Kubernetes API that the injector needs: five
+// cluster is the part of the Kubernetes API that the injector needs: a few
 // requests without a cache, because a watch of a whole cluster would cost more
 // memory than all the rest.
 type cluster struct {
-	client    rest.Interface
-	namespace string // the control plane's
+	client     *kubeapi.Client
+	webhooks   kubeapi.Objects[metav1.PartialObjectMetadata]
+	components kubeapi.Objects[component]
+	namespace  string // the control plane's
+}
+
+// component is what matters here of one.
+type component struct {
+	Metadata metav1.ObjectMeta `json:"metadata"`
+	Scopes   []string          `json:"scopes"`
 }
 
 func newCluster(config *rest.Config, namespace string) (*cluster, error) {
-	scheme := runtime.NewScheme() // knows what errors look like, and no more
-	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
-	config = rest.CopyConfig(config)
-	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
-	config.GroupVersion = &schema.GroupVersion{}
+	config.UserAgent = "dapr-injector"
 	config.Timeout = clusterTimeout
-	client, err := rest.UnversionedRESTClientFor(config)
+	client, err := kubeapi.New(config)
 	if err != nil {
-		return nil, fmt.Errorf("client for the cluster: %w", err)
-	}
-	return &cluster{client, namespace}, nil
-}
-
-// body returns what the API server answers, or the error it tells of; Raw alone
-// would call that one unknown.
-func body(r rest.Result) ([]byte, error) {
-	if err := r.Error(); err != nil {
 		return nil, err
 	}
-	return r.Raw()
+	return &cluster{
+		client:     client,
+		webhooks:   kubeapi.Of[metav1.PartialObjectMetadata](client, "admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations"),
+		components: kubeapi.Of[component](client, resource.Group, "v1alpha1", "components"),
+		namespace:  namespace,
+	}, nil
 }
 
 // setCABundle makes the API server trust certificates that lead to these
@@ -69,22 +68,17 @@ func (c *cluster) setCABundle(ctx context.Context, anchors []byte) (generation i
 	if err != nil {
 		return 0, err
 	}
-	answer, err := body(c.client.Patch(types.StrategicMergePatchType).
-		AbsPath("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/" + configurationName).
-		Body(patch).Do(ctx))
+	object, err := c.webhooks.Patch(ctx, "", configurationName, types.StrategicMergePatchType, patch)
 	if err != nil {
 		return 0, err
 	}
-	var object metav1.PartialObjectMetadata
-	err = json.Unmarshal(answer, &object)
-	return object.Generation, err
+	return object.Generation, nil
 }
 
 // mtls tells whether the sidecars are to prove who they are: yes, unless the
 // control plane's Configuration says no.
 func (c *cluster) mtls(ctx context.Context) (bool, error) {
-	answer, err := body(c.client.Get().
-		AbsPath("/apis/dapr.io/v1alpha1/namespaces/" + c.namespace + "/configurations/" + systemConfiguration).Do(ctx))
+	answer, err := c.client.Get(ctx, "/apis/"+resource.Group+"/v1alpha1/namespaces/"+c.namespace+"/configurations/"+systemConfiguration)
 	if apierrors.IsNotFound(err) {
 		return true, nil
 	}
@@ -107,7 +101,7 @@ func (c *cluster) mtls(ctx context.Context) (bool, error) {
 // nativeSidecars tells whether the cluster keeps init containers running: since
 // Kubernetes 1.29.
 func (c *cluster) nativeSidecars(ctx context.Context) (bool, error) {
-	answer, err := body(c.client.Get().AbsPath("/version").Do(ctx))
+	answer, err := c.client.Get(ctx, "/version")
 	if err != nil {
 		return false, err
 	}
@@ -126,25 +120,17 @@ func (c *cluster) nativeSidecars(ctx context.Context) (bool, error) {
 	return major > 1 || minor >= 29, nil
 }
 
-// components lists those of a namespace that bring a container.
-func (c *cluster) components(ctx context.Context, namespace string) ([]inject.Component, error) {
-	answer, err := body(c.client.Get().AbsPath("/apis/dapr.io/v1alpha1/namespaces/" + namespace + "/components").Do(ctx))
-	var list struct {
-		Items []struct {
-			Metadata metav1.ObjectMeta `json:"metadata"`
-			Scopes   []string          `json:"scopes"`
-		} `json:"items"`
-	}
-	if err == nil {
-		err = json.Unmarshal(answer, &list)
-	}
+// containers lists the components of a namespace that bring a container.
+func (c *cluster) containers(ctx context.Context, namespace string) ([]inject.Component, error) {
+	list, err := c.components.List(ctx, namespace, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("the components of namespace %q cannot be listed, and annotation %sinject-pluggable-components needs them: %w", namespace, inject.Prefix, err)
 	}
 	var out []inject.Component
-	for _, i := range list.Items {
-		if container := i.Metadata.Annotations[inject.Prefix+"component-container"]; container != "" {
-			out = append(out, inject.Component{Name: i.Metadata.Name, Scopes: i.Scopes, Container: container})
+	for i := range list.Items {
+		item := &list.Items[i]
+		if container := item.Metadata.Annotations[inject.Prefix+"component-container"]; container != "" {
+			out = append(out, inject.Component{Name: item.Metadata.Name, Scopes: item.Scopes, Container: container})
 		}
 	}
 	return out, nil

@@ -13,9 +13,9 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/hyperdapr/dapr/pkg/freeport"
+	"github.com/hyperdapr/dapr/pkg/kubeapi"
 	"github.com/hyperdapr/dapr/pkg/security"
 	"github.com/hyperdapr/dapr/pkg/service"
 )
@@ -47,28 +47,13 @@ func Main(ctx context.Context, args []string, env service.LookupEnv, stdout, std
 				return err
 			}
 			o.settings.Scheduler = *scheduler
-			config, err := clusterConfig(*kubeconfig)
+			config, err := kubeapi.Config(*kubeconfig, "")
 			if err != nil {
-				return err
+				return service.Usagef("%v", err)
 			}
 			return run(ctx, p, o, config, *address, *port)
 		}
 	})
-}
-
-func clusterConfig(kubeconfig string) (*rest.Config, error) {
-	if kubeconfig != "" {
-		config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
-		if err != nil {
-			return nil, service.Usagef("--kubeconfig %q: %v", kubeconfig, err)
-		}
-		return config, nil
-	}
-	config, err := rest.InClusterConfig()
-	if err != nil {
-		return nil, service.Usagef("--kubeconfig is missing, and this is no pod: %v", err)
-	}
-	return config, nil
 }
 
 // run joins the parts and ends with the first that fails.
@@ -88,7 +73,7 @@ func run(ctx context.Context, p *service.Process, o *options, config *rest.Confi
 	keeper := newKeeper(p, cluster, identity.Anchors(), o.settings)
 	hook := &webhook{
 		log: p.Log, metrics: newMetrics(p.Metrics), requesters: o.requesters,
-		settings: keeper.Settings, components: cluster.components,
+		settings: keeper.Settings, components: cluster.containers,
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST /mutate", hook)

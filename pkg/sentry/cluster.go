@@ -3,84 +3,80 @@ package sentry
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic"
-	authv1client "k8s.io/client-go/kubernetes/typed/authentication/v1"
-	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	authv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/hyperdapr/dapr/pkg/kubeapi"
 	"github.com/hyperdapr/dapr/pkg/resource"
 )
 
 // cluster is what the service needs of Kubernetes. Nothing is watched or kept:
 // what is read is one object at a time, and seldom.
 type cluster struct {
-	core           corev1client.CoreV1Interface
-	authentication authv1client.AuthenticationV1Interface
-	dynamic        dynamic.Interface
+	secrets        kubeapi.Objects[corev1.Secret]
+	configMaps     kubeapi.Objects[corev1.ConfigMap]
+	pods           kubeapi.Objects[corev1.Pod]
+	tokenReviews   kubeapi.Objects[authv1.TokenReview]
+	configurations kubeapi.Objects[json.RawMessage]
 }
 
 // connect returns the cluster that the process runs in; when a kubeconfig is
 // given or the process runs in none, that of the kubeconfig.
 func connect(kubeconfig string, given bool) (*cluster, error) {
-	config, err := rest.InClusterConfig()
-	if given || errors.Is(err, rest.ErrNotInCluster) {
-		if config, err = clientcmd.BuildConfigFromFlags("", kubeconfig); err != nil {
-			return nil, fmt.Errorf("no cluster: the process does not run in one, and the kubeconfig %q cannot be used: %w; name another with --kubeconfig", kubeconfig, err)
-		}
+	named, fallback := "", kubeconfig
+	if given {
+		named = kubeconfig
 	}
+	config, err := kubeapi.Config(named, fallback)
 	if err != nil {
-		return nil, fmt.Errorf("cluster: %w", err)
+		return nil, err
 	}
+	return newCluster(config)
+}
+
+func newCluster(config *rest.Config) (*cluster, error) {
 	config.UserAgent = "dapr-sentry"
 	// Every new pod costs three requests, and a cluster that restarts has them all
 	// at once.
 	config.QPS, config.Burst = 100, 200
-	typed := rest.CopyConfig(config)
-	typed.ContentType = "application/vnd.kubernetes.protobuf"
-	client, err := rest.HTTPClientFor(config)
+	c, err := kubeapi.New(config)
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{}
-	if c.core, err = corev1client.NewForConfigAndClient(typed, client); err != nil {
-		return nil, err
-	}
-	if c.authentication, err = authv1client.NewForConfigAndClient(typed, client); err != nil {
-		return nil, err
-	}
-	c.dynamic, err = dynamic.NewForConfigAndClient(config, client)
-	return c, err
+	return &cluster{
+		secrets:        kubeapi.Of[corev1.Secret](c, "", "v1", "secrets"),
+		configMaps:     kubeapi.Of[corev1.ConfigMap](c, "", "v1", "configmaps"),
+		pods:           kubeapi.Of[corev1.Pod](c, "", "v1", "pods"),
+		tokenReviews:   kubeapi.Of[authv1.TokenReview](c, "authentication.k8s.io", "v1", "tokenreviews"),
+		configurations: kubeapi.Of[json.RawMessage](c, resource.Group, "v1alpha1", "configurations"),
+	}, nil
 }
-
-var configurations = schema.GroupVersionResource{Group: resource.Group, Version: "v1alpha1", Resource: "configurations"}
 
 // configuration reads one Configuration.
 func (c *cluster) configuration(ctx context.Context, namespace, name string) (*resource.Configuration, error) {
-	object, err := c.dynamic.Resource(configurations).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	data, err := c.configurations.Get(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
-	data, err := json.Marshal(object)
-	if err != nil {
-		return nil, err
-	}
-	return resource.ParseConfiguration(namespace+"/"+name, data)
+	return resource.ParseConfiguration(namespace+"/"+name, *data)
 }
 
 // trustDomain reads the one field of an app's Configuration that counts here:
 // mistakes elsewhere in it are the app's affair.
 func (c *cluster) trustDomain(ctx context.Context, namespace, name string) (string, error) {
-	object, err := c.dynamic.Resource(configurations).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	data, err := c.configurations.Get(ctx, namespace, name)
 	if err != nil {
 		return "", err
 	}
-	td, _, err := unstructured.NestedString(object.Object, "spec", "accessControl", "trustDomain")
-	return td, err
+	var configuration struct {
+		Spec struct {
+			AccessControl struct {
+				TrustDomain string `json:"trustDomain"`
+			} `json:"accessControl"`
+		} `json:"spec"`
+	}
+	err = json.Unmarshal(*data, &configuration)
+	return configuration.Spec.AccessControl.TrustDomain, err
 }

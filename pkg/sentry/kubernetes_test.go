@@ -3,6 +3,7 @@ package sentry
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -20,17 +21,11 @@ import (
 	"google.golang.org/grpc/status"
 	authv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	dynamicfake "k8s.io/client-go/dynamic/fake"
-	"k8s.io/client-go/kubernetes/fake"
-	clienttesting "k8s.io/client-go/testing"
 
+	"github.com/hyperdapr/dapr/pkg/kubeapi/kubeapitest"
 	"github.com/hyperdapr/dapr/pkg/security"
 	"github.com/hyperdapr/dapr/pkg/security/authority"
 )
@@ -39,81 +34,46 @@ const controlPlane = "dapr-system"
 
 var clusterSelf = security.ID{TrustDomain: "cluster.local", Namespace: controlPlane, AppID: security.Sentry}
 
-// fakeCluster is a cluster whose writes fail, as a real one's do, when the
-// object has changed since it was read.
+// fakeCluster is a cluster with an API server of the test's own.
 type fakeCluster struct {
 	*cluster
-	typed *fake.Clientset
+	api *kubeapitest.Server
 }
 
-func newCluster(t *testing.T, objects ...runtime.Object) *fakeCluster {
+func startCluster(t *testing.T, objects ...any) *fakeCluster {
 	t.Helper()
-	var typed, untyped []runtime.Object
+	api := kubeapitest.Start(t)
 	for _, o := range objects {
-		if _, ok := o.(*unstructured.Unstructured); ok {
-			untyped = append(untyped, o)
-		} else {
-			typed = append(typed, o)
+		switch o := o.(type) {
+		case *corev1.Secret:
+			api.Add("/api/v1/namespaces/"+o.Namespace+"/secrets", o)
+		case *corev1.ConfigMap:
+			api.Add("/api/v1/namespaces/"+o.Namespace+"/configmaps", o)
+		case *corev1.Pod:
+			api.Add("/api/v1/namespaces/"+o.Namespace+"/pods", o)
+		case *unstructured.Unstructured:
+			api.Add("/apis/dapr.io/v1alpha1/namespaces/"+o.GetNamespace()+"/configurations", o)
+		default:
+			require.Fail(t, "an object of an unknown kind", "%T", o)
 		}
 	}
-	client := fake.NewClientset(typed...)
-	optimistic(t, client)
-	dynamic := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
-		map[schema.GroupVersionResource]string{configurations: "ConfigurationList"}, untyped...)
-	return &fakeCluster{&cluster{client.CoreV1(), client.AuthenticationV1(), dynamic}, client}
+	c, err := newCluster(api.Config())
+	require.NoError(t, err)
+	return &fakeCluster{c, api}
 }
 
-// optimistic makes updates of an object that has changed a conflict.
-func optimistic(t *testing.T, client *fake.Clientset) {
-	t.Helper()
-	var mu sync.Mutex
-	version := 0
-	stamp := func(o runtime.Object) metav1.Object {
-		m, err := meta.Accessor(o)
-		require.NoError(t, err)
-		version++
-		m.SetResourceVersion(strconv.Itoa(version))
-		return m
-	}
-	tracker := client.Tracker()
-	react := func(action clienttesting.Action) (bool, runtime.Object, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		resource, namespace := action.GetResource(), action.GetNamespace()
-		switch a := action.(type) {
-		case clienttesting.UpdateActionImpl:
-			m, err := meta.Accessor(a.GetObject())
-			require.NoError(t, err)
-			have, err := tracker.Get(resource, namespace, m.GetName())
-			if err != nil {
-				return true, nil, err
-			}
-			old, err := meta.Accessor(have)
-			require.NoError(t, err)
-			if old.GetResourceVersion() != m.GetResourceVersion() {
-				return true, nil, apierrors.NewConflict(resource.GroupResource(), m.GetName(), fmt.Errorf("version %s, not %s", old.GetResourceVersion(), m.GetResourceVersion()))
-			}
-			stamp(a.GetObject())
-			return true, a.GetObject(), tracker.Update(resource, a.GetObject(), namespace)
-		case clienttesting.CreateActionImpl:
-			stamp(a.GetObject())
-			return true, a.GetObject(), tracker.Create(resource, a.GetObject(), namespace)
-		}
-		return false, nil, nil
-	}
-	for _, verb := range []string{"update", "create"} {
-		client.PrependReactor(verb, "secrets", react)
-		client.PrependReactor(verb, "configmaps", react)
-	}
-}
+const tokenReviews = "/apis/authentication.k8s.io/v1/tokenreviews"
 
-// reviews has the cluster know the tokens: each is "HEADER.CLAIMS.SIGNATURE", of
-// the service account that SIGNATURE names as NAMESPACE:NAME.
+// reviews has the cluster know the tokens.
 func (c *fakeCluster) reviews(tokens map[string]authv1.TokenReviewStatus) {
-	c.typed.PrependReactor("create", "tokenreviews", func(action clienttesting.Action) (bool, runtime.Object, error) {
-		review := action.(clienttesting.CreateAction).GetObject().(*authv1.TokenReview).DeepCopy()
+	c.api.Answer(http.MethodPost, tokenReviews, func(w http.ResponseWriter, r *http.Request) {
+		var review authv1.TokenReview
+		if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
 		review.Status = tokens[review.Spec.Token]
-		return true, review, nil
+		_ = json.NewEncoder(w).Encode(review)
 	})
 }
 
@@ -127,9 +87,9 @@ func (c *fakeCluster) start(t *testing.T, args ...string) *running {
 
 func (c *fakeCluster) bundle(t *testing.T) (authority.Bundle, *corev1.ConfigMap) {
 	t.Helper()
-	secret, err := c.core.Secrets(controlPlane).Get(t.Context(), bundleName, metav1.GetOptions{})
+	secret, err := c.secrets.Get(t.Context(), controlPlane, bundleName)
 	require.NoError(t, err)
-	public, err := c.core.ConfigMaps(controlPlane).Get(t.Context(), bundleName, metav1.GetOptions{})
+	public, err := c.configMaps.Get(t.Context(), controlPlane, bundleName)
 	require.NoError(t, err)
 	return authority.Bundle{Anchors: secret.Data["ca.crt"], Issuer: secret.Data["issuer.crt"], Key: secret.Data["issuer.key"]}, public
 }
@@ -139,21 +99,21 @@ func inControlPlane() metav1.ObjectMeta {
 }
 
 // emptyBundle is what the chart makes before the certificate authority starts.
-func emptyBundle() []runtime.Object {
-	return []runtime.Object{&corev1.Secret{ObjectMeta: inControlPlane()}, &corev1.ConfigMap{ObjectMeta: inControlPlane()}}
+func emptyBundle() []any {
+	return []any{&corev1.Secret{ObjectMeta: inControlPlane()}, &corev1.ConfigMap{ObjectMeta: inControlPlane()}}
 }
 
 func TestReplicasThatStartTogetherAgree(t *testing.T) {
-	for name, objects := range map[string][]runtime.Object{"made by the chart": emptyBundle(), "missing": nil} {
+	for name, objects := range map[string][]any{"made by the chart": emptyBundle(), "missing": nil} {
 		t.Run(name, func(t *testing.T) {
 			for range 20 {
-				c := newCluster(t, objects...)
+				c := startCluster(t, objects...)
 				const replicas = 4
 				loaded := make([]material, replicas)
 				var wg sync.WaitGroup
 				for i := range replicas {
 					wg.Go(func() {
-						s := secretStore{c.core.Secrets(controlPlane), c.core.ConfigMaps(controlPlane), testNames}
+						s := secretStore{c.secrets, c.configMaps, controlPlane, testNames}
 						var err error
 						loaded[i], err = s.load(t.Context(), maker{
 							options: authority.Options{ID: clusterSelf}, now: time.Now, jwt: &jwtOptions{algorithm: "ES256", names: testNames},
@@ -178,7 +138,7 @@ func TestReplicasThatStartTogetherAgree(t *testing.T) {
 func TestTheSecretDecides(t *testing.T) {
 	b, err := authority.New(authority.Options{ID: clusterSelf, Now: time.Now()})
 	require.NoError(t, err)
-	c := newCluster(t,
+	c := startCluster(t,
 		&corev1.Secret{ObjectMeta: inControlPlane(), Data: map[string][]byte{"ca.crt": b.Anchors, "issuer.crt": b.Issuer, "issuer.key": b.Key}},
 		&corev1.ConfigMap{ObjectMeta: inControlPlane(), Data: map[string]string{"ca.crt": "something else", "mine": "kept"}},
 	)
@@ -189,7 +149,7 @@ func TestTheSecretDecides(t *testing.T) {
 }
 
 func TestABundleThatCannotBeUsedIsSaidAndKept(t *testing.T) {
-	c := newCluster(t, &corev1.Secret{ObjectMeta: inControlPlane(), Data: map[string][]byte{"ca.crt": []byte("mine")}})
+	c := startCluster(t, &corev1.Secret{ObjectMeta: inControlPlane(), Data: map[string][]byte{"ca.crt": []byte("mine")}})
 	r := c.start(t)
 	address := r.address()
 	require.Eventually(t, func() bool {
@@ -198,16 +158,15 @@ func TestABundleThatCannotBeUsedIsSaidAndKept(t *testing.T) {
 			text == "not ready: trust bundle: Secret dapr-trust-bundle: issuer.crt is missing, but other parts are there: add it, or remove all parts to have new ones made\n"
 	}, patience, 10*time.Millisecond)
 	require.NotEmpty(t, address)
-	secret, err := c.core.Secrets(controlPlane).Get(t.Context(), bundleName, metav1.GetOptions{})
+	secret, err := c.secrets.Get(t.Context(), controlPlane, bundleName)
 	require.NoError(t, err)
 	require.Equal(t, map[string][]byte{"ca.crt": []byte("mine")}, secret.Data)
 }
 
 func TestMissingRightsAreNamed(t *testing.T) {
-	c := newCluster(t, emptyBundle()...)
-	c.typed.PrependReactor("update", "secrets", func(clienttesting.Action) (bool, runtime.Object, error) {
-		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, bundleName, fmt.Errorf("no"))
-	})
+	c := startCluster(t, emptyBundle()...)
+	c.api.Answer(http.MethodPut, "/api/v1/namespaces/dapr-system/secrets/dapr-trust-bundle",
+		kubeapitest.Refuse(http.StatusForbidden, metav1.StatusReasonForbidden, "no"))
 	r := c.start(t)
 	r.address()
 	require.Eventually(t, func() bool {
@@ -246,7 +205,7 @@ func configuration(namespace, name, trustDomain string) *unstructured.Unstructur
 func TestPodsAreWhoTheirAnnotationsSay(t *testing.T) {
 	ours := clusterSelf.String()
 	const shop = "system:serviceaccount:shop:default"
-	c := newCluster(t,
+	c := startCluster(t,
 		pod("shop", "orders-1", "default", map[string]string{"dapr.io/app-id": "orders"}),
 		pod("shop", "old-1", "default", map[string]string{"dapr.io/id": "old"}),
 		pod("shop", "bare", "default", nil),
@@ -315,7 +274,7 @@ func TestPodsAreWhoTheirAnnotationsSay(t *testing.T) {
 }
 
 func TestACertificateInACluster(t *testing.T) {
-	c := newCluster(t, append(emptyBundle(),
+	c := startCluster(t, append(emptyBundle(),
 		pod(controlPlane, "injector-1", "dapr-injector", map[string]string{"dapr.io/control-plane": "injector"}),
 		pod("shop", "shop-1", "default", map[string]string{"dapr.io/app-id": "caller"}),
 	)...)
@@ -349,7 +308,7 @@ func TestACertificateInACluster(t *testing.T) {
 }
 
 func TestAStolenIdentityEndsTheSidecarAtOnce(t *testing.T) {
-	c := newCluster(t, append(emptyBundle(), pod("shop", "orders-1", "default", map[string]string{"dapr.io/app-id": "orders"}))...)
+	c := startCluster(t, append(emptyBundle(), pod("shop", "orders-1", "default", map[string]string{"dapr.io/app-id": "orders"}))...)
 	tk := token("orders-1", "", "a")
 	c.reviews(map[string]authv1.TokenReviewStatus{tk: known("system:serviceaccount:shop:default", clusterSelf.String())})
 	r := c.start(t)
@@ -373,10 +332,9 @@ func TestAStolenIdentityEndsTheSidecarAtOnce(t *testing.T) {
 }
 
 func TestTheAPIServersTroubleIsNotTheCallersFault(t *testing.T) {
-	c := newCluster(t, emptyBundle()...)
-	c.typed.PrependReactor("create", "tokenreviews", func(clienttesting.Action) (bool, runtime.Object, error) {
-		return true, nil, apierrors.NewServiceUnavailable("busy")
-	})
+	c := startCluster(t, emptyBundle()...)
+	c.api.Answer(http.MethodPost, tokenReviews,
+		kubeapitest.Refuse(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "busy"))
 	r := c.start(t)
 	r.ready()
 	kept, _ := c.bundle(t)

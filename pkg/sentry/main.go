@@ -82,7 +82,7 @@ func newSentry(ctx context.Context, o *options, p *service.Process, connect conn
 			return nil, err
 		}
 		interval, read = clusterInterval, settingsFromCluster(c, o.namespace, o.config)
-		kept = secretStore{c.core.Secrets(o.namespace), c.core.ConfigMaps(o.namespace), o.names}
+		kept = secretStore{c.secrets, c.configMaps, o.namespace, o.names}
 	}
 	// The name of the authority and how tokens are checked are settled once.
 	first, err := read(ctx)

@@ -9,7 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/hyperdapr/dapr/pkg/kubeapi"
 )
 
 // bundleName is that of the Secret with the material and of the ConfigMap with
@@ -22,8 +23,9 @@ const secretTries = 10
 // secretStore keeps the material in a Secret. The Secret decides; the ConfigMap
 // follows it.
 type secretStore struct {
-	secrets    corev1client.SecretInterface
-	configMaps corev1client.ConfigMapInterface
+	secrets    kubeapi.Objects[corev1.Secret]
+	configMaps kubeapi.Objects[corev1.ConfigMap]
+	namespace  string
 	names      names
 }
 
@@ -41,12 +43,12 @@ func (s secretStore) load(ctx context.Context, complete func(material) (material
 // at some step. The ConfigMap is read first: a Secret that changes afterwards
 // changes the ConfigMap too, which then cannot be set back by accident.
 func (s secretStore) try(ctx context.Context, complete func(material) (material, bool, error)) (material, error) {
-	public, err := s.configMaps.Get(ctx, bundleName, metav1.GetOptions{})
+	public, err := s.configMaps.Get(ctx, s.namespace, bundleName)
 	noPublic := apierrors.IsNotFound(err)
 	if err != nil && !noPublic {
 		return material{}, denied("read ConfigMap", err)
 	}
-	secret, err := s.secrets.Get(ctx, bundleName, metav1.GetOptions{})
+	secret, err := s.secrets.Get(ctx, s.namespace, bundleName)
 	noSecret := apierrors.IsNotFound(err)
 	if err != nil && !noSecret {
 		return material{}, denied("read Secret", err)
@@ -61,9 +63,9 @@ func (s secretStore) try(ctx context.Context, complete func(material) (material,
 	if changed {
 		s.toSecret(m, secret)
 		if noSecret {
-			_, err = s.secrets.Create(ctx, secret, metav1.CreateOptions{})
+			_, err = s.secrets.Create(ctx, s.namespace, secret)
 		} else {
-			_, err = s.secrets.Update(ctx, secret, metav1.UpdateOptions{}) // fails when somebody was faster
+			_, err = s.secrets.Update(ctx, s.namespace, bundleName, secret) // fails when somebody was faster
 		}
 		if err != nil {
 			return material{}, denied("write Secret", err)
@@ -79,7 +81,7 @@ func (s secretStore) publish(ctx context.Context, m material, have *corev1.Confi
 		want[s.names.jwks] = string(m.JWKS)
 	}
 	if create {
-		_, err := s.configMaps.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: bundleName}, Data: want}, metav1.CreateOptions{})
+		_, err := s.configMaps.Create(ctx, s.namespace, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: bundleName}, Data: want})
 		return denied("create ConfigMap", err)
 	}
 	merged := maps.Clone(have.Data)
@@ -91,7 +93,7 @@ func (s secretStore) publish(ctx context.Context, m material, have *corev1.Confi
 		return nil
 	}
 	have.Data = merged
-	_, err := s.configMaps.Update(ctx, have, metav1.UpdateOptions{})
+	_, err := s.configMaps.Update(ctx, s.namespace, bundleName, have)
 	return denied("write ConfigMap", err)
 }
 

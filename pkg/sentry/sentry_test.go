@@ -354,8 +354,10 @@ spec:
 
 	cancel()
 	wg.Wait()
-	require.Greater(t, fresh, 100)
-	require.Greater(t, long, 100)
+	// On a busy machine a new connection takes a while: there must have been some
+	// in each of the eight terms of certificates.
+	require.Greater(t, fresh, 16)
+	require.Greater(t, long, 16)
 	require.NotEqual(t, string(before), string(caller.Anchors().PEM()))
 }
 

@@ -15,7 +15,6 @@ import (
 	authv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/hyperdapr/dapr/pkg/inject"
 	"github.com/hyperdapr/dapr/pkg/security"
@@ -67,9 +66,9 @@ func (v *podTokens) validate(ctx context.Context, req *sentryv1.SignCertificateR
 // review has the cluster check the token, and returns whose it is.
 func (v *podTokens) review(ctx context.Context, token string) (namespace, account string, err error) {
 	audiences := []string{v.self.String(), legacyAudience}
-	review, err := v.cluster.authentication.TokenReviews().Create(ctx, &authv1.TokenReview{
+	review, err := v.cluster.tokenReviews.Create(ctx, "", &authv1.TokenReview{
 		Spec: authv1.TokenReviewSpec{Token: token, Audiences: audiences},
-	}, metav1.CreateOptions{})
+	})
 	switch {
 	case err != nil:
 		return "", "", status.Errorf(codes.Internal, "the cluster could not check the token: %v", err)
@@ -96,7 +95,7 @@ func (v *podTokens) pod(ctx context.Context, token, namespace, account string) (
 	if err != nil {
 		return nil, err
 	}
-	pod, err := v.cluster.core.Pods(namespace).Get(ctx, claims.Name, metav1.GetOptions{})
+	pod, err := v.cluster.pods.Get(ctx, namespace, claims.Name)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("the token is that of pod %s/%s, which does not exist", namespace, claims.Name)
