@@ -5,8 +5,10 @@ import (
 	"log/slog"
 
 	operatorv1 "github.com/dapr/dapr/pkg/proto/operator/v1"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/hyperdapr/dapr/pkg/security"
 )
@@ -49,7 +51,8 @@ func (s *operatorServer) get(ctx context.Context, plural, namespace, name string
 }
 
 // follow sends changes until the caller leaves or the service ends.
-func (s *operatorServer) follow(ctx context.Context, plural, namespace string, send func([]byte, operatorv1.ResourceEventType) error) error {
+func (s *operatorServer) follow(stream grpc.ServerStream, plural, namespace string, send func([]byte, operatorv1.ResourceEventType) error) error {
+	ctx := stream.Context()
 	who, err := s.caller(ctx, namespace)
 	if err != nil {
 		return err
@@ -57,7 +60,10 @@ func (s *operatorServer) follow(ctx context.Context, plural, namespace string, s
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.end, cancel)()
-	if err := s.resources.follow(ctx, plural, who, send); err != nil {
+	// From the headers on, no change is missed: the sidecar then reads what there
+	// is.
+	begun := func() error { return stream.SendHeader(nil) }
+	if err := s.resources.follow(ctx, plural, who, begun, send); err != nil {
 		return err
 	}
 	return status.Error(codes.Unavailable, "the operator is ending")
@@ -77,6 +83,13 @@ func (s *operatorServer) ListHTTPEndpoints(ctx context.Context, req *operatorv1.
 func (s *operatorServer) ListSubscriptionsV2(ctx context.Context, req *operatorv1.ListSubscriptionsRequest) (*operatorv1.ListSubscriptionsResponse, error) {
 	documents, err := s.list(ctx, subscriptions, req.GetNamespace())
 	return &operatorv1.ListSubscriptionsResponse{Subscriptions: documents}, err
+}
+
+// ListSubscriptions is what sidecars of old releases call: the namespace is that
+// of their certificate.
+func (s *operatorServer) ListSubscriptions(ctx context.Context, _ *emptypb.Empty) (*operatorv1.ListSubscriptionsResponse, error) {
+	id, _ := security.PeerID(ctx) // without one, ListSubscriptionsV2 refuses
+	return s.ListSubscriptionsV2(ctx, &operatorv1.ListSubscriptionsRequest{Namespace: id.Namespace})
 }
 
 func (s *operatorServer) ListResiliency(ctx context.Context, req *operatorv1.ListResiliencyRequest) (*operatorv1.ListResiliencyResponse, error) {
@@ -105,43 +118,43 @@ func (s *operatorServer) GetResiliency(ctx context.Context, req *operatorv1.GetR
 }
 
 func (s *operatorServer) ComponentUpdate(req *operatorv1.ComponentUpdateRequest, stream operatorv1.Operator_ComponentUpdateServer) error {
-	return s.follow(stream.Context(), components, req.GetNamespace(), func(document []byte, typ operatorv1.ResourceEventType) error {
+	return s.follow(stream, components, req.GetNamespace(), func(document []byte, typ operatorv1.ResourceEventType) error {
 		return stream.Send(&operatorv1.ComponentUpdateEvent{Component: document, Type: typ})
 	})
 }
 
 func (s *operatorServer) HTTPEndpointUpdate(req *operatorv1.HTTPEndpointUpdateRequest, stream operatorv1.Operator_HTTPEndpointUpdateServer) error {
-	return s.follow(stream.Context(), endpoints, req.GetNamespace(), func(document []byte, typ operatorv1.ResourceEventType) error {
+	return s.follow(stream, endpoints, req.GetNamespace(), func(document []byte, typ operatorv1.ResourceEventType) error {
 		return stream.Send(&operatorv1.HTTPEndpointUpdateEvent{HttpEndpoints: document, Type: typ})
 	})
 }
 
 func (s *operatorServer) ConfigurationUpdate(req *operatorv1.ConfigurationUpdateRequest, stream operatorv1.Operator_ConfigurationUpdateServer) error {
-	return s.follow(stream.Context(), configurations, req.GetNamespace(), func(document []byte, typ operatorv1.ResourceEventType) error {
+	return s.follow(stream, configurations, req.GetNamespace(), func(document []byte, typ operatorv1.ResourceEventType) error {
 		return stream.Send(&operatorv1.ConfigurationUpdateEvent{Configuration: document, Type: typ})
 	})
 }
 
 func (s *operatorServer) SubscriptionUpdate(req *operatorv1.SubscriptionUpdateRequest, stream operatorv1.Operator_SubscriptionUpdateServer) error {
-	return s.follow(stream.Context(), subscriptions, req.GetNamespace(), func(document []byte, typ operatorv1.ResourceEventType) error {
+	return s.follow(stream, subscriptions, req.GetNamespace(), func(document []byte, typ operatorv1.ResourceEventType) error {
 		return stream.Send(&operatorv1.SubscriptionUpdateEvent{Subscription: document, Type: typ})
 	})
 }
 
 func (s *operatorServer) ResiliencyUpdate(req *operatorv1.ResiliencyUpdateRequest, stream operatorv1.Operator_ResiliencyUpdateServer) error {
-	return s.follow(stream.Context(), resiliencies, req.GetNamespace(), func(document []byte, typ operatorv1.ResourceEventType) error {
+	return s.follow(stream, resiliencies, req.GetNamespace(), func(document []byte, typ operatorv1.ResourceEventType) error {
 		return stream.Send(&operatorv1.ResiliencyUpdateEvent{Resiliency: document, Type: typ})
 	})
 }
 
 func (s *operatorServer) MCPServerUpdate(req *operatorv1.MCPServerUpdateRequest, stream operatorv1.Operator_MCPServerUpdateServer) error {
-	return s.follow(stream.Context(), mcpServers, req.GetNamespace(), func(document []byte, typ operatorv1.ResourceEventType) error {
+	return s.follow(stream, mcpServers, req.GetNamespace(), func(document []byte, typ operatorv1.ResourceEventType) error {
 		return stream.Send(&operatorv1.MCPServerUpdateEvent{McpServer: document, Type: typ})
 	})
 }
 
 func (s *operatorServer) WorkflowAccessPolicyUpdate(req *operatorv1.WorkflowAccessPolicyUpdateRequest, stream operatorv1.Operator_WorkflowAccessPolicyUpdateServer) error {
-	return s.follow(stream.Context(), accessPolicies, req.GetNamespace(), func(document []byte, typ operatorv1.ResourceEventType) error {
+	return s.follow(stream, accessPolicies, req.GetNamespace(), func(document []byte, typ operatorv1.ResourceEventType) error {
 		return stream.Send(&operatorv1.WorkflowAccessPolicyUpdateEvent{Policy: document, Type: typ})
 	})
 }

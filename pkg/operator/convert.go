@@ -9,11 +9,8 @@ import (
 	"net/http"
 	"time"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/hyperdapr/dapr/pkg/resource"
@@ -27,23 +24,44 @@ const (
 	maxReview = 64 << 20
 )
 
+// conversionReview is the question of the API server and, with a response, the
+// answer to it. Kubernetes' own type would link the whole description of
+// CustomResourceDefinitions.
+type conversionReview struct {
+	metav1.TypeMeta `json:",inline"`
+	Request         *conversionRequest  `json:"request,omitempty"`
+	Response        *conversionResponse `json:"response,omitempty"`
+}
+
+type conversionRequest struct {
+	UID               types.UID         `json:"uid"`
+	DesiredAPIVersion string            `json:"desiredAPIVersion"`
+	Objects           []json.RawMessage `json:"objects"`
+}
+
+type conversionResponse struct {
+	UID              types.UID         `json:"uid"`
+	ConvertedObjects []json.RawMessage `json:"convertedObjects"`
+	Result           metav1.Status     `json:"result"`
+}
+
 // convert answers the API server, which keeps Subscriptions in one version and
 // serves two.
 func convert(w http.ResponseWriter, r *http.Request) {
-	var review apiextensionsv1.ConversionReview
+	var review conversionReview
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxReview)).Decode(&review); err != nil || review.Request == nil {
 		http.Error(w, "the body is not a ConversionReview", http.StatusBadRequest)
 		return
 	}
-	res := &apiextensionsv1.ConversionResponse{UID: review.Request.UID, Result: metav1.Status{Status: metav1.StatusSuccess}}
+	res := &conversionResponse{UID: review.Request.UID, Result: metav1.Status{Status: metav1.StatusSuccess}}
 	for _, raw := range review.Request.Objects {
-		converted, err := convertObject(raw.Raw, review.Request.DesiredAPIVersion)
+		converted, err := convertObject(raw, review.Request.DesiredAPIVersion)
 		if err != nil {
 			res.ConvertedObjects = nil
 			res.Result = metav1.Status{Status: metav1.StatusFailure, Message: err.Error()}
 			break
 		}
-		res.ConvertedObjects = append(res.ConvertedObjects, runtime.RawExtension{Raw: converted})
+		res.ConvertedObjects = append(res.ConvertedObjects, converted)
 	}
 	review.Request, review.Response = nil, res
 	w.Header().Set("Content-Type", "application/json")
@@ -124,13 +142,12 @@ func toV1(u *unstructured.Unstructured) error {
 // keepConversion tells the API server which roots the webhook's certificate
 // leads to, now and whenever they change.
 func keepConversion(ctx context.Context, c *cluster, anchors *security.Anchors, log *slog.Logger) error {
-	definitions := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 	for {
 		changed := anchors.Changed()
 		next := resync
 		if pem := anchors.PEM(); len(pem) > 0 {
 			patch := fmt.Sprintf(`{"spec":{"conversion":{"webhook":{"clientConfig":{"caBundle":%q}}}}}`, base64.StdEncoding.EncodeToString(pem))
-			_, err := c.dynamic.Resource(definitions).Patch(ctx, subscriptions+"."+resource.Group, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+			_, err := c.definitions.Patch(ctx, "", subscriptions+"."+resource.Group, types.MergePatchType, []byte(patch))
 			if err != nil && ctx.Err() == nil {
 				log.Warn("Subscriptions cannot be converted between their versions yet", "error", err)
 				next = 10 * time.Second

@@ -5,7 +5,6 @@ package operator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,9 +16,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/hyperdapr/dapr/pkg/freeport"
+	"github.com/hyperdapr/dapr/pkg/kubeapi"
 	"github.com/hyperdapr/dapr/pkg/security"
 	"github.com/hyperdapr/dapr/pkg/service"
 )
@@ -79,9 +78,9 @@ func Main(ctx context.Context, args []string, env service.LookupEnv, stdout, std
 			if o.namespace == "" {
 				return service.Usagef("the environment variable NAMESPACE is not set: give it the control plane's namespace, such as dapr-system")
 			}
-			config, err := clusterConfig(*kubeconfig)
+			config, err := kubeapi.Config(*kubeconfig, "")
 			if err != nil {
-				return err
+				return service.Usagef("%v", err)
 			}
 			return run(ctx, p, o, config)
 		}
@@ -102,21 +101,6 @@ func (o *options) parseInterval(s string) error {
 	}
 	o.watchInterval = d
 	return nil
-}
-
-func clusterConfig(kubeconfig string) (*rest.Config, error) {
-	if kubeconfig != "" {
-		config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
-		if err != nil {
-			return nil, service.Usagef("--kubeconfig %q: %v", kubeconfig, err)
-		}
-		return config, nil
-	}
-	config, err := rest.InClusterConfig()
-	if err != nil {
-		return nil, service.Usagef("--kubeconfig is missing, and this is no pod: %v", err)
-	}
-	return config, nil
 }
 
 // run joins the parts and ends with the first that fails.
@@ -145,16 +129,26 @@ func run(ctx context.Context, p *service.Process, o options, config *rest.Config
 
 	p.Health.Set(healthCertificate, "the certificate authority has not answered yet")
 	p.Health.Set(healthResources, "not read yet")
+	complete := make(chan struct{})
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return identity.Run(ctx) })
 	g.Go(func() error {
-		if err := resources.run(ctx); err != nil || ctx.Err() != nil {
-			return err
-		}
-		p.Health.Set(healthResources, "")
+		return resources.run(ctx, func(missing string) {
+			p.Health.Set(healthResources, missing)
+			if missing == "" {
+				close(complete)
+			}
+		})
+	})
+	g.Go(func() error {
 		select {
 		case <-identity.Ready():
 			p.Health.Set(healthCertificate, "")
+		case <-ctx.Done():
+			return nil
+		}
+		select {
+		case <-complete:
 		case <-ctx.Done():
 			return nil
 		}
@@ -210,6 +204,3 @@ func newIdentity(ctx context.Context, p *service.Process, o options, c *cluster)
 		ID: id, Sentry: sentry, SentryAddress: address, Anchors: security.AnchorsFromFile(o.anchorsFile), Token: token, Log: p.Log,
 	})
 }
-
-// errSyncing is for a cache that did not fill before the process was ended.
-var errSyncing = errors.New("the cluster's resources could not be read")

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,38 +14,78 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic/dynamicinformer"
-	dynamicfake "k8s.io/client-go/dynamic/fake"
-	"k8s.io/client-go/kubernetes/fake"
 
+	"github.com/hyperdapr/dapr/pkg/kubeapi"
+	"github.com/hyperdapr/dapr/pkg/kubeapi/kubeapitest"
 	"github.com/hyperdapr/dapr/pkg/service"
 	"github.com/hyperdapr/dapr/pkg/telemetry"
 )
 
-// newCluster is a cluster with the objects in it.
-func newCluster(t *testing.T, secrets []runtime.Object, objects ...*unstructured.Unstructured) *cluster {
-	t.Helper()
-	lists := map[schema.GroupVersionResource]string{
-		{Group: "apps", Version: "v1", Resource: "deployments"}:  "DeploymentList",
-		{Group: "apps", Version: "v1", Resource: "statefulsets"}: "StatefulSetList",
-	}
-	for plural, version := range versions {
-		lists[gvr(plural, version)] = plural + "List"
-	}
-	var dynamicObjects []runtime.Object
-	for _, o := range objects {
-		dynamicObjects = append(dynamicObjects, o)
-	}
-	typed := fake.NewClientset(secrets...)
-	c := &cluster{
-		core: typed.CoreV1(), coordination: typed.CoordinationV1(),
-		dynamic: dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), lists, dynamicObjects...),
-	}
-	c.informers = dynamicinformer.NewDynamicSharedInformerFactory(c.dynamic, 0)
-	return c
+// testCluster is a cluster with an API server of the test's own.
+type testCluster struct {
+	*cluster
+	api *kubeapitest.Server
 }
+
+// startCluster starts one with the objects in it.
+func startCluster(t *testing.T, objects ...any) *testCluster {
+	t.Helper()
+	api := kubeapitest.Start(t)
+	for _, o := range objects {
+		switch o := o.(type) {
+		case *corev1.Secret:
+			api.Add("/api/v1/namespaces/"+o.Namespace+"/secrets", o)
+		case *corev1.Service:
+			api.Add("/api/v1/namespaces/"+o.Namespace+"/services", o)
+		case *corev1.Pod:
+			api.Add("/api/v1/namespaces/"+o.Namespace+"/pods", o)
+		case *unstructured.Unstructured:
+			api.Add("/apis/"+o.GetAPIVersion()+"/namespaces/"+o.GetNamespace()+"/"+strings.ToLower(o.GetKind())+"s", o)
+		default:
+			require.Fail(t, "an object of an unknown kind", "%T", o)
+		}
+	}
+	c, err := connect(api.Config(), "")
+	require.NoError(t, err)
+	return &testCluster{c, api}
+}
+
+// background runs something until the test ends or the function it returns is
+// called, which waits for its end.
+func background(t *testing.T, run func(context.Context) error) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		require.NoError(t, <-done)
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// startResources returns resources that have been read.
+func startResources(t *testing.T, c *testCluster) *resources {
+	t.Helper()
+	r := newResources(c.cluster, telemetry.Discard())
+	complete := make(chan struct{})
+	background(t, func(ctx context.Context) error {
+		return r.run(ctx, func(missing string) {
+			if missing == "" {
+				close(complete)
+			}
+		})
+	})
+	select {
+	case <-complete:
+	case <-time.After(patience):
+		require.Fail(t, "the resources were not read")
+	}
+	return r
+}
+
+const patience = 20 * time.Second
 
 func object(t *testing.T, text string) *unstructured.Unstructured {
 	t.Helper()
@@ -59,17 +100,15 @@ func component(t *testing.T, namespace, name, more string) *unstructured.Unstruc
 }
 
 func TestListIsWhatTheCallerSees(t *testing.T) {
-	c := newCluster(t, []runtime.Object{&corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "redis"}, Data: map[string][]byte{"password": []byte("hunter2")},
-	}},
+	c := startCluster(t,
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "redis"}, Data: map[string][]byte{"password": []byte("hunter2")}},
 		component(t, "shop", "all", `,"spec":{"type":"state.redis","metadata":[{"name":"p","secretKeyRef":{"name":"redis","key":"password"}},{"name":"q","secretKeyRef":{"name":"none"}}]}`),
 		component(t, "shop", "mine", `,"spec":{"type":"state.redis"},"scopes":["orders"]`),
 		component(t, "shop", "theirs", `,"spec":{"type":"state.redis"},"scopes":["other"]`),
 		component(t, "shop", "vault", `,"spec":{"metadata":[{"name":"p","secretKeyRef":{"name":"redis","key":"password"}}]},"auth":{"secretStore":"vault"}`),
 		component(t, "elsewhere", "foreign", `,"spec":{"type":"state.redis"}`),
 	)
-	r := newResources(c, telemetry.Discard())
-	require.NoError(t, r.run(t.Context()))
+	r := startResources(t, c)
 
 	documents, err := r.list(t.Context(), components, caller{namespace: "shop", appID: "orders"})
 	require.NoError(t, err)
@@ -85,42 +124,39 @@ func TestListIsWhatTheCallerSees(t *testing.T) {
 }
 
 func TestFollowTellsOfChangesInScope(t *testing.T) {
-	c := newCluster(t, nil)
-	r := newResources(c, telemetry.Discard())
-	require.NoError(t, r.run(t.Context()))
+	c := startCluster(t)
+	r := startResources(t, c)
 	type told struct {
 		name string
 		typ  operatorv1.ResourceEventType
 	}
 	events := make(chan told, 16)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		done <- r.follow(ctx, components, caller{"shop", "orders"}, func(d []byte, typ operatorv1.ResourceEventType) error {
+	ctx := t.Context()
+	begun := make(chan struct{})
+	stop := background(t, func(ctx context.Context) error {
+		return r.follow(ctx, components, caller{"shop", "orders"}, func() error {
+			close(begun)
+			return nil
+		}, func(d []byte, typ operatorv1.ResourceEventType) error {
 			events <- told{object(t, string(d)).GetName(), typ}
 			return nil
 		})
-	}()
-	require.Eventually(t, func() bool {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return len(r.followers[components]) == 1
-	}, 5*time.Second, time.Millisecond)
+	})
+	<-begun
 
-	client := c.dynamic.Resource(gvr(components, "v1alpha1"))
-	_, err := client.Namespace("elsewhere").Create(ctx, component(t, "elsewhere", "foreign", ""), metav1.CreateOptions{})
+	client := c.resources(components)
+	_, err := client.Create(ctx, "elsewhere", component(t, "elsewhere", "foreign", ""))
 	require.NoError(t, err)
-	_, err = client.Namespace("shop").Create(ctx, component(t, "shop", "store", `,"spec":{"type":"state.redis"}`), metav1.CreateOptions{})
+	_, err = client.Create(ctx, "shop", component(t, "shop", "store", `,"spec":{"type":"state.redis"}`))
 	require.NoError(t, err)
 	require.Equal(t, told{"store", operatorv1.ResourceEventType_CREATED}, <-events)
-	_, err = client.Namespace("shop").Update(ctx, component(t, "shop", "store", `,"spec":{"type":"state.redis","version":"v1"}`), metav1.UpdateOptions{})
+	_, err = client.Update(ctx, "shop", "store", component(t, "shop", "store", `,"spec":{"type":"state.redis","version":"v1"}`))
 	require.NoError(t, err)
 	require.Equal(t, told{"store", operatorv1.ResourceEventType_UPDATED}, <-events)
-	_, err = client.Namespace("shop").Update(ctx, component(t, "shop", "store", `,"spec":{"type":"state.redis","version":"v1"},"scopes":["other"]`), metav1.UpdateOptions{})
+	_, err = client.Update(ctx, "shop", "store", component(t, "shop", "store", `,"spec":{"type":"state.redis","version":"v1"},"scopes":["other"]`))
 	require.NoError(t, err)
 	require.Equal(t, told{"store", operatorv1.ResourceEventType_DELETED}, <-events, "out of scope is gone")
-	cancel()
-	require.NoError(t, <-done)
+	stop()
 }
 
 func deployment(t *testing.T, annotations string) *unstructured.Unstructured {
@@ -130,17 +166,15 @@ func deployment(t *testing.T, annotations string) *unstructured.Unstructured {
 }
 
 func TestServicesFollowTheWorkloads(t *testing.T) {
-	c := newCluster(t, nil, deployment(t, `"dapr.io/enabled":"true","dapr.io/id":"nodeapp","dapr.io/metrics-port":"9091","dapr.io/sidecar-svc-annotations":"team=shop"`))
+	c := startCluster(t, deployment(t, `"dapr.io/enabled":"true","dapr.io/id":"nodeapp","dapr.io/metrics-port":"9091","dapr.io/sidecar-svc-annotations":"team=shop"`))
 	p := &service.Process{Log: telemetry.Discard(), Metrics: telemetry.NewMetrics("")}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- newServices(c, options{}, p).run(ctx) }()
+	ctx := t.Context()
+	stop := background(t, newServices(c.cluster, options{}, p).run)
 
-	services := c.core.Services("shop")
 	var svc *corev1.Service
 	require.Eventually(t, func() bool {
 		var err error
-		svc, err = services.Get(ctx, "nodeapp-dapr", metav1.GetOptions{})
+		svc, err = c.services.Get(ctx, "shop", "nodeapp-dapr")
 		return err == nil
 	}, 5*time.Second, time.Millisecond)
 	require.Equal(t, "None", svc.Spec.ClusterIP)
@@ -156,74 +190,107 @@ func TestServicesFollowTheWorkloads(t *testing.T) {
 	}
 	require.Equal(t, map[string][2]int32{"dapr-http": {80, 3500}, "dapr-grpc": {50001, 50001}, "dapr-internal": {50002, 50002}, "dapr-metrics": {9091, 9091}}, ports)
 
-	workloads := c.dynamic.Resource(schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}).Namespace("shop")
-	_, err := workloads.Update(ctx, deployment(t, `"dapr.io/enabled":"true","dapr.io/app-id":"renamed"`), metav1.UpdateOptions{})
+	// What somebody does to a service is mended at once.
+	svc.Spec.Ports = svc.Spec.Ports[:1]
+	svc.Annotations["mine"] = "kept"
+	_, err := c.services.Update(ctx, "shop", "nodeapp-dapr", svc)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		list, err := services.List(ctx, metav1.ListOptions{})
-		return err == nil && len(list.Items) == 1 && list.Items[0].Name == "renamed-dapr"
-	}, 5*time.Second, time.Millisecond)
-	_, err = workloads.Update(ctx, deployment(t, `"dapr.io/enabled":"false"`), metav1.UpdateOptions{})
-	require.NoError(t, err)
+		svc, err := c.services.Get(ctx, "shop", "nodeapp-dapr")
+		return err == nil && len(svc.Spec.Ports) == 4 && svc.Annotations["mine"] == "kept"
+	}, patience, 5*time.Millisecond)
+	require.NoError(t, c.services.Delete(ctx, "shop", "nodeapp-dapr"))
 	require.Eventually(t, func() bool {
-		list, err := services.List(ctx, metav1.ListOptions{})
-		return err == nil && len(list.Items) == 0
-	}, 5*time.Second, time.Millisecond)
-	cancel()
-	require.NoError(t, <-done)
+		_, err := c.services.Get(ctx, "shop", "nodeapp-dapr")
+		return err == nil
+	}, patience, 5*time.Millisecond)
+
+	workloads := kubeapi.Of[unstructured.Unstructured](c.client, "apps", "v1", "deployments")
+	_, err = workloads.Update(ctx, "shop", "node", deployment(t, `"dapr.io/enabled":"true","dapr.io/app-id":"renamed"`))
+	require.NoError(t, err)
+	names := func() string {
+		list, err := c.services.List(ctx, "shop", metav1.ListOptions{})
+		if err != nil {
+			return err.Error()
+		}
+		var names []string
+		for i := range list.Items {
+			names = append(names, list.Items[i].Name)
+		}
+		return strings.Join(names, " ")
+	}
+	require.Eventually(t, func() bool { return names() == "renamed-dapr" }, patience, 5*time.Millisecond)
+	_, err = workloads.Update(ctx, "shop", "node", deployment(t, `"dapr.io/enabled":"false"`))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return names() == "" }, patience, 5*time.Millisecond)
+	stop()
 }
 
 func TestAServiceOfSomebodyElseIsLeftAlone(t *testing.T) {
-	c := newCluster(t, []runtime.Object{&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "nodeapp-dapr"}}},
-		deployment(t, `"dapr.io/enabled":"true","dapr.io/app-id":"nodeapp"`))
-	s := newServices(c, options{}, &service.Process{Log: telemetry.Discard(), Metrics: telemetry.NewMetrics("")})
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.run(ctx) }()
+	c := startCluster(t,
+		&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "nodeapp-dapr"}},
+		deployment(t, `"dapr.io/enabled":"true","dapr.io/app-id":"nodeapp"`),
+	)
+	var out output
+	background(t, newServices(c.cluster, options{}, &service.Process{
+		Log: telemetry.NewLogger(&out, telemetry.LogOptions{}), Metrics: telemetry.NewMetrics(""),
+	}).run)
 	require.Eventually(t, func() bool {
-		for _, informer := range s.workloads {
-			if !informer.HasSynced() {
-				return false
-			}
-		}
-		return s.queue.Len() == 0
-	}, 5*time.Second, time.Millisecond)
-	cancel()
-	require.NoError(t, <-done)
-	svc, err := c.core.Services("shop").Get(t.Context(), "nodeapp-dapr", metav1.GetOptions{})
+		return strings.Contains(out.String(), "belongs to something else; give the app another dapr.io/app-id")
+	}, patience, 5*time.Millisecond)
+	svc, err := c.services.Get(t.Context(), "shop", "nodeapp-dapr")
 	require.NoError(t, err)
 	require.Empty(t, svc.Spec.Ports)
 }
 
+// output is what has been logged so far.
+type output struct {
+	mu  sync.Mutex
+	buf strings.Builder
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
 func TestWatchdogDeletesOnlyWhatMissedItsSidecar(t *testing.T) {
 	controlled := []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "rs", UID: "1", Controller: new(true)}}
-	pod := func(name string, owners []metav1.OwnerReference, annotation string, containers ...string) runtime.Object {
+	pod := func(name string, owners []metav1.OwnerReference, annotation string, containers ...string) *corev1.Pod {
 		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, OwnerReferences: owners, Annotations: map[string]string{"dapr.io/enabled": annotation}}}
 		for _, c := range containers {
 			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: c})
 		}
 		return p
 	}
-	c := newCluster(t, []runtime.Object{
+	c := startCluster(t,
 		pod("missed", controlled, "true", "app"),
 		pod("fine", controlled, "true", "app", "daprd"),
 		pod("plain", controlled, "false", "app"),
 		pod("alone", nil, "true", "app"),
-	}, object(t, `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"namespace":"dapr-system","name":"dapr-sidecar-injector"},"status":{"availableReplicas":1}}`))
-	w := newWatchdog(c, options{namespace: "dapr-system", restartsPerMin: 60000}, telemetry.Discard())
+		object(t, `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"namespace":"dapr-system","name":"dapr-sidecar-injector"},"status":{"availableReplicas":1}}`),
+	)
+	w := newWatchdog(c.cluster, options{namespace: "dapr-system", restartsPerMin: 60000}, telemetry.Discard())
 	require.NoError(t, w.look(t.Context()))
-	pods, err := c.core.Pods("shop").List(t.Context(), metav1.ListOptions{})
+	pods, err := c.pods.List(t.Context(), "shop", metav1.ListOptions{})
 	require.NoError(t, err)
 	var names []string
-	for _, p := range pods.Items {
-		names = append(names, p.Name)
+	for i := range pods.Items {
+		names = append(names, pods.Items[i].Name)
 	}
 	require.ElementsMatch(t, []string{"fine", "plain", "alone"}, names)
 }
 
 func TestWatchdogWaitsForTheInjector(t *testing.T) {
-	c := newCluster(t, nil)
-	ready, err := newWatchdog(c, options{namespace: "dapr-system"}, telemetry.Discard()).injectorReady(t.Context())
+	c := startCluster(t)
+	ready, err := newWatchdog(c.cluster, options{namespace: "dapr-system"}, telemetry.Discard()).injectorReady(t.Context())
 	require.NoError(t, err)
 	require.False(t, ready)
 }

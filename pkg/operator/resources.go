@@ -7,14 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	operatorv1 "github.com/dapr/dapr/pkg/proto/operator/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/hyperdapr/dapr/pkg/kubeapi"
 )
 
 // The kinds that sidecars ask for, by the plural name.
@@ -37,6 +41,14 @@ var versions = map[string]string{
 // builtinStore is the secret store whose secrets the operator puts into the
 // resources itself.
 const builtinStore = "kubernetes"
+
+const (
+	// backlog is how many changes a sidecar may be behind. There are seven streams
+	// a sidecar, so that each must be small.
+	backlog = 32
+	// encodeTimeout bounds the reading of a changed resource's secrets.
+	encodeTimeout = 10 * time.Second
+)
 
 // resources are the cluster's resources of the group dapr.io, kept up to date.
 type resources struct {
@@ -67,20 +79,26 @@ func (w caller) sees(o *unstructured.Unstructured) bool {
 	return len(scopes) == 0 || slices.Contains(scopes, w.appID)
 }
 
+// event is a change as one follower sees it.
 type event struct {
+	*document
+	typ operatorv1.ResourceEventType
+}
+
+// document is a resource that many sidecars are told of: it is encoded, and its
+// secrets are read, once.
+type document struct {
 	object *unstructured.Unstructured
-	typ    operatorv1.ResourceEventType
+	encode func() ([]byte, error)
 }
 
 func newResources(c *cluster, log *slog.Logger) *resources {
 	r := &resources{
 		c: c, log: log, informers: make(map[string]cache.SharedIndexInformer), followers: make(map[string]map[*follower]struct{}),
 	}
-	for plural, version := range versions {
-		informer := c.informers.ForResource(gvr(plural, version)).Informer()
-		// Neither fails before the informer is started.
-		_ = informer.SetTransform(dropManagedFields)
-		_, _ = informer.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
+	for plural := range versions {
+		informer := kubeapi.Informer(c.resources(plural), c.namespace, 0, log, func(*unstructured.Unstructured) {})
+		_, _ = informer.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{ // fails only after the end
 			AddFunc: func(o any, initial bool) {
 				if !initial {
 					r.tell(plural, nil, o)
@@ -100,16 +118,24 @@ func newResources(c *cluster, log *slog.Logger) *resources {
 	return r
 }
 
-// run reads everything once and keeps it up to date until the context ends; it
-// returns after the first reading.
-func (r *resources) run(ctx context.Context) error {
-	r.c.informers.Start(ctx.Done())
-	for plural, informer := range r.informers {
-		if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) && ctx.Err() == nil {
-			return fmt.Errorf("%w: %s", errSyncing, plural)
-		}
+// run keeps everything up to date until the context ends. It says what has not
+// been read yet, last nothing.
+func (r *resources) run(ctx context.Context, missing func(string)) error {
+	var g errgroup.Group
+	for _, informer := range r.informers {
+		g.Go(func() error {
+			informer.RunWithContext(ctx)
+			return nil
+		})
 	}
-	return nil
+	for _, plural := range slices.Sorted(maps.Keys(r.informers)) {
+		missing(plural + " are not read yet")
+		cache.WaitForCacheSync(ctx.Done(), r.informers[plural].HasSynced)
+	}
+	if ctx.Err() == nil {
+		missing("")
+	}
+	return g.Wait()
 }
 
 // list returns what the caller sees of one kind, as JSON.
@@ -144,12 +170,20 @@ func (r *resources) get(ctx context.Context, plural, namespace, name string) ([]
 
 // tell passes a change on to those who see the resource. To one whom a change of
 // scopes took it from, it is gone.
-func (r *resources) tell(plural string, before, after any) {
-	old, _ := before.(*unstructured.Unstructured)
-	now, _ := after.(*unstructured.Unstructured)
+func (r *resources) tell(plural string, was, is any) {
+	old, _ := was.(*unstructured.Unstructured)
+	now, _ := is.(*unstructured.Unstructured)
 	if old != nil && now != nil && sameContent(old, now) {
 		return
 	}
+	at := func(o *unstructured.Unstructured) *document {
+		return &document{o, sync.OnceValues(func() ([]byte, error) {
+			ctx, cancel := context.WithTimeout(context.Background(), encodeTimeout)
+			defer cancel()
+			return r.encode(ctx, plural, o)
+		})}
+	}
+	before, after := at(old), at(now)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for f := range r.followers[plural] {
@@ -157,11 +191,11 @@ func (r *resources) tell(plural string, before, after any) {
 		var e event
 		switch {
 		case saw && sees:
-			e = event{now, operatorv1.ResourceEventType_UPDATED}
+			e = event{after, operatorv1.ResourceEventType_UPDATED}
 		case sees:
-			e = event{now, operatorv1.ResourceEventType_CREATED}
+			e = event{after, operatorv1.ResourceEventType_CREATED}
 		case saw:
-			e = event{old, operatorv1.ResourceEventType_DELETED}
+			e = event{before, operatorv1.ResourceEventType_DELETED}
 		default:
 			continue
 		}
@@ -187,9 +221,9 @@ func sameContent(a, b *unstructured.Unstructured) bool {
 var errTooSlow = errors.New("the sidecar did not keep up with the changes: it has to read everything anew")
 
 // follow sends the changes of one kind until the context ends or a change could
-// not be sent.
-func (r *resources) follow(ctx context.Context, plural string, who caller, send func([]byte, operatorv1.ResourceEventType) error) error {
-	f := &follower{who: who, events: make(chan event, 64), lost: make(chan struct{})}
+// not be sent. It calls begun when every change from then on will be sent.
+func (r *resources) follow(ctx context.Context, plural string, who caller, begun func() error, send func([]byte, operatorv1.ResourceEventType) error) error {
+	f := &follower{who: who, events: make(chan event, backlog), lost: make(chan struct{})}
 	r.mu.Lock()
 	r.followers[plural][f] = struct{}{}
 	r.mu.Unlock()
@@ -198,6 +232,9 @@ func (r *resources) follow(ctx context.Context, plural string, who caller, send 
 		delete(r.followers[plural], f)
 		r.mu.Unlock()
 	}()
+	if err := begun(); err != nil {
+		return err
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -205,7 +242,7 @@ func (r *resources) follow(ctx context.Context, plural string, who caller, send 
 		case <-f.lost:
 			return errTooSlow
 		case e := <-f.events:
-			data, err := r.encode(ctx, plural, e.object)
+			data, err := e.encode()
 			if err != nil {
 				return err
 			}
@@ -271,7 +308,7 @@ func (in *inliner) secret(name string) map[string][]byte {
 		return data
 	}
 	var data map[string][]byte
-	secret, err := in.r.c.core.Secrets(in.o.GetNamespace()).Get(in.ctx, name, metav1.GetOptions{})
+	secret, err := in.r.c.secrets.Get(in.ctx, in.o.GetNamespace(), name)
 	if err != nil {
 		in.r.log.Warn(fmt.Sprintf("%s %s/%s names a secret that cannot be read", in.o.GetKind(), in.o.GetNamespace(), in.o.GetName()), "secret", name, "error", err)
 	} else {

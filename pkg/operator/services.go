@@ -9,16 +9,17 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/hyperdapr/dapr/pkg/inject"
+	"github.com/hyperdapr/dapr/pkg/kubeapi"
 	"github.com/hyperdapr/dapr/pkg/service"
 )
 
@@ -28,16 +29,23 @@ type services struct {
 	c         *cluster
 	p         *service.Process
 	workloads map[schema.GroupVersionKind]cache.SharedIndexInformer
-	queue     workqueue.TypedRateLimitingInterface[workload]
+	kept      cache.SharedIndexInformer // the services themselves
+	queue     workqueue.TypedRateLimitingInterface[workloadKey]
 
 	created, updated, deleted *prometheus.CounterVec
 }
 
-// workload names something that makes pods.
-type workload struct {
+// workloadKey names a workload.
+type workloadKey struct {
 	kind            schema.GroupVersionKind
 	namespace, name string
 }
+
+// byController is the index of services by the UID of what they belong to.
+const byController = "controller"
+
+// serviceLabel is on every service that is kept.
+const serviceLabel = "dapr.io/enabled"
 
 func newServices(c *cluster, o options, p *service.Process) *services {
 	counter := func(what string) *prometheus.CounterVec {
@@ -49,66 +57,73 @@ func newServices(c *cluster, o options, p *service.Process) *services {
 	}
 	s := &services{
 		c: c, p: p, workloads: make(map[schema.GroupVersionKind]cache.SharedIndexInformer),
-		queue:   workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[workload]()),
+		queue:   workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[workloadKey]()),
 		created: counter("created"), updated: counter("updated"), deleted: counter("deleted"),
 	}
-	watch := func(group, version, kind, plural string) {
-		gvk := schema.GroupVersionKind{Group: group, Version: version, Kind: kind}
-		informer := c.informers.ForResource(schema.GroupVersionResource{Group: group, Version: version, Resource: plural}).Informer()
+	s.kept = kubeapi.Informer(c.services.Where(serviceLabel+"=true"), c.namespace, 0, p.Log, func(*corev1.Service) {})
+	// What fails here fails only after the start or the end.
+	_ = s.kept.AddIndexers(cache.Indexers{byController: func(o any) ([]string, error) {
+		owner := metav1.GetControllerOf(o.(*corev1.Service))
+		if owner == nil {
+			return nil, nil
+		}
+		return []string{string(owner.UID)}, nil
+	}})
+	// A service that somebody changes or deletes is mended at once.
+	_, _ = s.kept.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		UpdateFunc: func(_, o any) { s.enqueueOwner(o) }, DeleteFunc: s.enqueueOwner,
+	})
+	kinds := []workloadKind{deploymentKind, statefulSetKind}
+	if o.rollouts {
+		kinds = append(kinds, rolloutKind)
+	}
+	for _, kind := range kinds {
+		informer := kubeapi.Informer(kubeapi.Of[workload](c.client, kind.Group, kind.Version, kind.plural), c.namespace, resync, p.Log, (*workload).shrink)
 		enqueue := func(o any) {
-			if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
-				o = gone.Obj
-			}
-			if u, ok := o.(*unstructured.Unstructured); ok {
-				s.queue.Add(workload{gvk, u.GetNamespace(), u.GetName()})
+			if w, ok := o.(*workload); ok {
+				s.queue.Add(workloadKey{kind.GroupVersionKind, w.Namespace, w.Name})
 			}
 		}
-		// Neither fails before the informer is started.
-		_ = informer.SetTransform(keepWhatServicesNeed)
 		_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 			AddFunc: enqueue, UpdateFunc: func(_, o any) { enqueue(o) },
 		})
-		s.workloads[gvk] = informer
-	}
-	watch("apps", "v1", "Deployment", "deployments")
-	watch("apps", "v1", "StatefulSet", "statefulsets")
-	if o.rollouts {
-		watch("argoproj.io", "v1alpha1", "Rollout", "rollouts")
+		s.workloads[kind.GroupVersionKind] = informer
 	}
 	return s
 }
 
-// keepWhatServicesNeed keeps the cache small: of a workload only its identity,
-// selector and the annotations of its pods matter here.
-func keepWhatServicesNeed(o any) (any, error) {
-	u, ok := o.(*unstructured.Unstructured)
-	if !ok {
-		return o, nil
+func (s *services) enqueueOwner(o any) {
+	if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
+		o = gone.Obj
 	}
-	kept := map[string]any{"apiVersion": u.Object["apiVersion"], "kind": u.Object["kind"]}
-	for _, path := range [][]string{
-		{"metadata", "name"}, {"metadata", "namespace"}, {"metadata", "uid"}, {"metadata", "resourceVersion"},
-		{"spec", "selector", "matchLabels"}, {"spec", "template", "metadata", "annotations"},
-	} {
-		if v, found, _ := unstructured.NestedFieldNoCopy(u.Object, path...); found {
-			if err := unstructured.SetNestedField(kept, v, path...); err != nil {
-				return nil, err
-			}
+	svc, ok := o.(*corev1.Service)
+	if !ok {
+		return
+	}
+	if owner := metav1.GetControllerOf(svc); owner != nil {
+		kind := schema.FromAPIVersionAndKind(owner.APIVersion, owner.Kind)
+		if s.workloads[kind] != nil {
+			s.queue.Add(workloadKey{kind, svc.Namespace, owner.Name})
 		}
 	}
-	return &unstructured.Unstructured{Object: kept}, nil
 }
 
 // run keeps the services until the context ends.
 func (s *services) run(ctx context.Context) error {
-	s.c.informers.Start(ctx.Done())
-	for gvk, informer := range s.workloads {
-		if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("%w: %s", errSyncing, gvk.Kind)
-		}
+	var g errgroup.Group
+	defer g.Wait() //nolint:errcheck // informers return none
+	inform := func(informer cache.SharedIndexInformer) {
+		g.Go(func() error {
+			informer.RunWithContext(ctx)
+			return nil
+		})
+	}
+	inform(s.kept)
+	if !cache.WaitForCacheSync(ctx.Done(), s.kept.HasSynced) {
+		return nil // it was asked to end
+	}
+	for _, informer := range s.workloads {
+		inform(informer)
 	}
 	defer context.AfterFunc(ctx, s.queue.ShutDown)()
 	for {
@@ -130,79 +145,93 @@ func (s *services) run(ctx context.Context) error {
 
 // reconcile makes the service what the workload asks for. A workload that is
 // gone needs nothing: its service goes with it.
-func (s *services) reconcile(ctx context.Context, w workload) error {
-	item, exists, err := s.workloads[w.kind].GetIndexer().GetByKey(w.namespace + "/" + w.name)
+func (s *services) reconcile(ctx context.Context, key workloadKey) error {
+	item, exists, err := s.workloads[key.kind].GetIndexer().GetByKey(key.namespace + "/" + key.name)
 	if err != nil || !exists {
 		return err
 	}
-	owner := item.(*unstructured.Unstructured)
-	annotations, _, _ := unstructured.NestedStringMap(owner.Object, "spec", "template", "metadata", "annotations")
-	if err := s.removeOthers(ctx, w, owner, annotations); err != nil {
+	w := item.(*workload)
+	if err := s.removeOthers(ctx, w); err != nil {
 		return err
 	}
-	if !inject.Enabled(annotations) {
+	if !inject.Enabled(w.annotations()) {
 		return nil
 	}
-	want, err := s.wanted(owner, w.kind, annotations)
+	want, err := wanted(w, key.kind)
 	if err != nil {
-		s.p.Log.Warn(fmt.Sprintf("%s %s/%s gets no service", w.kind.Kind, w.namespace, w.name), "error", err)
+		s.p.Log.Warn(fmt.Sprintf("%s %s/%s gets no service", key.kind.Kind, w.Namespace, w.Name), "error", err)
 		return nil // trying again would not mend it
 	}
-	have, err := s.c.core.Services(w.namespace).Get(ctx, want.Name, metav1.GetOptions{})
-	appID := inject.AppID(annotations)
+	item, exists, err = s.kept.GetIndexer().GetByKey(want.Namespace + "/" + want.Name)
+	if err != nil {
+		return err
+	}
+	if exists {
+		return s.update(ctx, w, item.(*corev1.Service), want)
+	}
+	_, err = s.c.services.Create(ctx, want.Namespace, want)
 	switch {
-	case apierrors.IsNotFound(err):
-		if _, err = s.c.core.Services(w.namespace).Create(ctx, want, metav1.CreateOptions{}); err == nil {
-			s.created.WithLabelValues(appID).Inc()
+	case apierrors.IsAlreadyExists(err): // without the label, or not heard of yet
+		have, err := s.c.services.Get(ctx, want.Namespace, want.Name)
+		if err != nil {
+			return err
 		}
-		return err
-	case err != nil:
-		return err
-	case !metav1.IsControlledBy(have, owner):
-		s.p.Log.Warn(fmt.Sprintf("%s %s/%s gets no service: %q is there already and belongs to something else; give the app another dapr.io/app-id", w.kind.Kind, w.namespace, w.name, want.Name))
+		return s.update(ctx, w, have, want)
+	case err == nil:
+		s.created.WithLabelValues(inject.AppID(w.annotations())).Inc()
+	}
+	return err
+}
+
+// update makes a service that is there what it should be.
+func (s *services) update(ctx context.Context, w *workload, have, want *corev1.Service) error {
+	if !metav1.IsControlledBy(have, w) {
+		s.p.Log.Warn(fmt.Sprintf("%s/%s gets no service: %q is there already and belongs to something else; give the app another dapr.io/app-id", w.Namespace, w.Name, want.Name))
 		return nil
 	}
 	updated := have.DeepCopy()
 	updated.Labels, updated.Annotations = merged(have.Labels, want.Labels), merged(have.Annotations, want.Annotations)
 	updated.Spec.Selector, updated.Spec.Ports = want.Spec.Selector, want.Spec.Ports
-	for i := range updated.Spec.Ports { // what the API server filled in stays
-		updated.Spec.Ports[i].Protocol = corev1.ProtocolTCP
-	}
 	if reflect.DeepEqual(have, updated) {
 		return nil
 	}
-	if _, err = s.c.core.Services(w.namespace).Update(ctx, updated, metav1.UpdateOptions{}); err == nil {
-		s.updated.WithLabelValues(appID).Inc()
+	_, err := s.c.services.Update(ctx, have.Namespace, have.Name, updated)
+	if err == nil {
+		s.updated.WithLabelValues(inject.AppID(w.annotations())).Inc()
 	}
 	return err
 }
 
 // removeOthers deletes services that the workload has from before its app id
 // changed, or its sidecar was taken away.
-func (s *services) removeOthers(ctx context.Context, w workload, owner metav1.Object, annotations map[string]string) error {
-	list, err := s.c.core.Services(w.namespace).List(ctx, metav1.ListOptions{LabelSelector: "dapr.io/enabled=true"})
+func (s *services) removeOthers(ctx context.Context, w *workload) error {
+	items, err := s.kept.GetIndexer().ByIndex(byController, string(w.UID))
 	if err != nil {
 		return err
 	}
 	keep := ""
-	if inject.Enabled(annotations) {
-		keep = inject.AppID(annotations) + "-dapr"
+	if inject.Enabled(w.annotations()) {
+		keep = inject.AppID(w.annotations()) + "-dapr"
 	}
-	for i := range list.Items {
-		have := &list.Items[i]
-		if have.Name == keep || !metav1.IsControlledBy(have, owner) {
+	for _, item := range items {
+		have := item.(*corev1.Service)
+		if have.Name == keep {
 			continue
 		}
-		if err := s.c.core.Services(w.namespace).Delete(ctx, have.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		err := s.c.services.Delete(ctx, have.Namespace, have.Name)
+		switch {
+		case err == nil:
+			s.deleted.WithLabelValues(strings.TrimSuffix(have.Name, "-dapr")).Inc()
+		case !apierrors.IsNotFound(err):
 			return err
 		}
-		s.deleted.WithLabelValues(strings.TrimSuffix(have.Name, "-dapr")).Inc()
 	}
 	return nil
 }
 
 // wanted is the service that a workload's annotations ask for.
-func (s *services) wanted(owner *unstructured.Unstructured, kind schema.GroupVersionKind, annotations map[string]string) (*corev1.Service, error) {
+func wanted(w *workload, kind schema.GroupVersionKind) (*corev1.Service, error) {
+	annotations := w.annotations()
 	config, _ := inject.Read(annotations)
 	appID := inject.AppID(annotations)
 	if appID == "" {
@@ -211,7 +240,7 @@ func (s *services) wanted(owner *unstructured.Unstructured, kind schema.GroupVer
 	if err := inject.CheckAppID(appID); err != nil {
 		return nil, err
 	}
-	selector, _, _ := unstructured.NestedStringMap(owner.Object, "spec", "selector", "matchLabels")
+	selector := w.Spec.Selector.MatchLabels
 	if len(selector) == 0 {
 		return nil, fmt.Errorf("it selects its pods by no labels")
 	}
@@ -232,8 +261,8 @@ func (s *services) wanted(owner *unstructured.Unstructured, kind schema.GroupVer
 	}
 	return &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: appID + "-dapr", Namespace: owner.GetNamespace(), Labels: map[string]string{"dapr.io/enabled": "true"}, Annotations: about,
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(owner, kind)},
+			Name: appID + "-dapr", Namespace: w.Namespace, Labels: map[string]string{serviceLabel: "true"}, Annotations: about,
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(w, kind)},
 		},
 		Spec: corev1.ServiceSpec{
 			ClusterIP: corev1.ClusterIPNone, Selector: selector,

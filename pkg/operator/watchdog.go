@@ -9,11 +9,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/hyperdapr/dapr/pkg/inject"
+	"github.com/hyperdapr/dapr/pkg/kubeapi"
 )
 
 // watchdog has pods made anew that should have a sidecar and have none: they
@@ -60,9 +59,9 @@ func (w *watchdog) look(ctx context.Context) error {
 		return err // a pod made now would miss its sidecar again
 	}
 	pause := time.Minute / time.Duration(max(w.o.restartsPerMin, 1))
-	options := metav1.ListOptions{LabelSelector: "!" + inject.LabelInjected, Limit: 500}
+	options := metav1.ListOptions{LabelSelector: "!" + inject.LabelInjected, Limit: 100}
 	for {
-		pods, err := w.c.core.Pods(w.o.watchNamespace).List(ctx, options)
+		pods, err := w.c.pods.List(ctx, w.o.watchNamespace, options)
 		if err != nil {
 			return err
 		}
@@ -81,7 +80,7 @@ func (w *watchdog) look(ctx context.Context) error {
 				continue // nobody would make it anew
 			}
 			w.log.Info(fmt.Sprintf("pod %s/%s has no sidecar: deleting it, so that it is made anew", pod.Namespace, pod.Name))
-			if err := w.c.core.Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			if err := w.c.pods.Delete(ctx, pod.Namespace, pod.Name); err != nil && !apierrors.IsNotFound(err) {
 				return err
 			}
 			select {
@@ -101,7 +100,7 @@ func (w *watchdog) mark(ctx context.Context, pod *corev1.Pod) error {
 		return nil
 	}
 	patch := fmt.Sprintf(`{"metadata":{"labels":{%q:"true"}}}`, inject.LabelInjected)
-	_, err := w.c.core.Pods(pod.Namespace).Patch(ctx, pod.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	_, err := w.c.pods.Patch(ctx, pod.Namespace, pod.Name, types.MergePatchType, []byte(patch))
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -109,14 +108,15 @@ func (w *watchdog) mark(ctx context.Context, pod *corev1.Pod) error {
 }
 
 func (w *watchdog) injectorReady(ctx context.Context) (bool, error) {
-	deployments := schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
-	d, err := w.c.dynamic.Resource(deployments).Namespace(w.o.namespace).Get(ctx, "dapr-sidecar-injector", metav1.GetOptions{})
+	type deployment struct {
+		Status struct {
+			AvailableReplicas int `json:"availableReplicas"`
+		} `json:"status"`
+	}
+	deployments := kubeapi.Of[deployment](w.c.client, deploymentKind.Group, deploymentKind.Version, deploymentKind.plural)
+	d, err := deployments.Get(ctx, w.o.namespace, "dapr-sidecar-injector")
 	if apierrors.IsNotFound(err) {
 		return false, nil
 	}
-	if err != nil {
-		return false, err
-	}
-	available, _, _ := unstructured.NestedInt64(d.Object, "status", "availableReplicas")
-	return available > 0, nil
+	return err == nil && d.Status.AvailableReplicas > 0, err
 }
