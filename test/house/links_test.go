@@ -20,6 +20,8 @@ var neverLinks = []struct {
 	{"controlplane", "helm.sh/helm", "the control plane is what is installed, not the installer"},
 	{"controlplane", "github.com/spf13/cobra", "the control plane has roles and flags, not commands"},
 	{"controlplane", "github.com/dapr/components-contrib", "drivers live in the sidecar"},
+	{"controlplane", "k8s.io/client-go/kubernetes", "every service would hold every kind that Kubernetes has in memory; kubeapi reads single kinds"},
+	{"controlplane", "k8s.io/client-go/informers", "the same; kubeapi has informers for single kinds"},
 }
 
 func TestProgramsNeverLink(t *testing.T) {
