@@ -24,7 +24,9 @@ type candidate struct {
 	metrics   *metrics
 	log       *slog.Logger
 
+	layer       *peerLayer
 	raft        *raft.Raft
+	started     chan struct{} // closed when there is raft
 	peers       []raft.Server
 	reconciling sync.WaitGroup
 }
@@ -32,6 +34,7 @@ type candidate struct {
 // elect has the replicas agree on a leader until the context ends. A replica
 // without others leads at once.
 func elect(ctx context.Context, o *options, c *candidate, l net.Listener, identity *security.Provider) error {
+	self, _ := o.self()
 	if o.alone() {
 		c.lead()
 		c.health.Set(healthLeader, "")
@@ -39,12 +42,20 @@ func elect(ctx context.Context, o *options, c *candidate, l net.Listener, identi
 		c.resign(status.Errorf(codes.Unavailable, "placement %q is shutting down", o.id))
 		return nil
 	}
-	r, end, err := startRaft(o, l, identity, c.log)
+	c.peers, c.started = o.peers, make(chan struct{})
+	c.layer = newPeerLayer(self.Address, l, c.takeIn, identity)
+	r, end, err := startRaft(o, c.layer, c.log)
 	if err != nil {
 		return err
 	}
 	defer end()
-	c.raft, c.peers = r, o.peers
+	c.raft = r
+	close(c.started)
+	var joining sync.WaitGroup
+	defer joining.Wait()
+	joiningCtx, endJoining := context.WithCancel(ctx)
+	defer endJoining()
+	joining.Go(func() { c.join(joiningCtx, self) })
 	return c.run(ctx)
 }
 

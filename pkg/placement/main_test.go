@@ -587,17 +587,29 @@ func handshake(t *testing.T, address string, p *security.Provider) error {
 func TestMoreAndFewerReplicas(t *testing.T) {
 	replicas := cluster(t, 5)
 	peers := strings.Split(strings.TrimPrefix(replicas[0].args[1], "--initial-cluster="), ",")
+	// A StatefulSet makes the new ones at once. It restarts an old one only when
+	// those after it are ready.
 	restart := func(n int) {
-		for _, r := range slices.Backward(replicas[:n]) {
-			running := r.cmd != nil
-			if running {
-				r.stop(t)
+		initial := "--initial-cluster=" + strings.Join(peers[:n], ",")
+		var old []*replica
+		for _, r := range replicas[:n] {
+			if r.cmd != nil {
+				old = append(old, r)
+				continue
 			}
-			r.args[1] = "--initial-cluster=" + strings.Join(peers[:n], ",")
+			r.args[1] = initial
 			r.start(t)
-			if running { // nobody knows a new one before the leader does
+		}
+		if len(old) > 0 {
+			for _, r := range replicas[:n] {
 				r.ready(t)
 			}
+		}
+		for _, r := range slices.Backward(old) {
+			r.stop(t)
+			r.args[1] = initial
+			r.start(t)
+			r.ready(t)
 		}
 		for _, r := range replicas[:n] {
 			r.ready(t)

@@ -26,11 +26,11 @@ import (
 const peerTimeout = 5 * time.Second
 
 // startRaft joins the election. end releases what raft's own end does not.
-func startRaft(o *options, l net.Listener, identity *security.Provider, log *slog.Logger) (r *raft.Raft, end func(), err error) {
+func startRaft(o *options, layer *peerLayer, log *slog.Logger) (r *raft.Raft, end func(), err error) {
 	self, _ := o.self()
 	logger := raftLogger(log)
 	transport := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: newPeerLayer(self.Address, l, identity), MaxPool: len(o.peers), Timeout: peerTimeout, Logger: logger,
+		Stream: layer, MaxPool: len(o.peers), Timeout: peerTimeout, Logger: logger,
 	})
 	logs, stable, end, err := openLog(o.logPath)
 	if err != nil {
@@ -52,16 +52,6 @@ func startRaft(o *options, l net.Listener, identity *security.Provider, log *slo
 	// Nobody waits for followers to hear of a commit.
 	c.CommitTimeout = c.HeartbeatTimeout / 2
 	c.ShutdownOnRemove = false // it may be asked to come back
-	known, err := raft.HasExistingState(logs, stable, snapshots)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the log of elections: %w", err)
-	}
-	if !known {
-		// All replicas begin with the same list, so all may do this.
-		if err := raft.BootstrapCluster(c, logs, stable, snapshots, transport, raft.Configuration{Servers: o.peers}); err != nil {
-			return nil, nil, fmt.Errorf("begin the log of elections: %w", err)
-		}
-	}
 	r, err = raft.NewRaft(c, nothing{}, logs, stable, snapshots, transport)
 	if err != nil {
 		return nil, nil, fmt.Errorf("join the election: %w", err)
@@ -103,9 +93,10 @@ type peerLayer struct {
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-func newPeerLayer(self raft.ServerAddress, l net.Listener, identity *security.Provider) *peerLayer {
-	p := &peerLayer{Listener: l, self: self, dial: new(net.Dialer).DialContext}
+func newPeerLayer(self raft.ServerAddress, l net.Listener, takeIn func(question) (answer, bool), identity *security.Provider) *peerLayer {
+	p := &peerLayer{self: self, dial: new(net.Dialer).DialContext}
 	if identity == nil {
+		p.Listener = newAskable(l, takeIn)
 		return p
 	}
 	server := security.ServerConfig(identity, identity.Anchors())
@@ -115,7 +106,7 @@ func newPeerLayer(self raft.ServerAddress, l net.Listener, identity *security.Pr
 		}
 		return nil
 	}
-	p.Listener = tls.NewListener(l, server)
+	p.Listener = newAskable(tls.NewListener(l, server), takeIn)
 	expect := func(got security.ID) error { return security.Exactly(identity.ID())(got) }
 	p.dial = (&tls.Dialer{Config: security.ClientConfig(identity, identity.Anchors(), expect)}).DialContext
 	return p
