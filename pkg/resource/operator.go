@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
 	operatorv1 "github.com/dapr/dapr/pkg/proto/operator/v1"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -70,48 +72,53 @@ func (o Operator) configuration(ctx context.Context) (*Configuration, error) {
 const reconnect = time.Second
 
 // Watch calls changed, maybe too often, when Load could return something else.
-// It returns when the context ends. A stream that breaks is opened again, and
-// counts as a change: something may have happened in between.
+// It returns when the context ends. A stream that has begun, for the first time
+// or again, counts as a change: something may have happened before.
 func (o Operator) Watch(ctx context.Context, changed func()) error {
-	follow := func(open func() (receive func() error, err error)) {
-		for {
-			receive, err := open()
-			for err == nil {
-				if err = receive(); err == nil {
-					changed()
-				}
-			}
-			if status.Code(err) == codes.Unimplemented {
-				return // an older operator does not tell of this kind
-			}
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(reconnect):
-				changed()
-			}
-		}
-	}
 	var streams sync.WaitGroup
 	streams.Go(func() {
-		follow(func() (func() error, error) {
-			stream, err := o.Client.ConfigurationUpdate(ctx, &operatorv1.ConfigurationUpdateRequest{Namespace: o.Namespace})
-			return func() error { _, err := stream.Recv(); return err }, err
+		follow(ctx, changed, func() (grpc.ServerStreamingClient[operatorv1.ConfigurationUpdateEvent], error) {
+			return o.Client.ConfigurationUpdate(ctx, &operatorv1.ConfigurationUpdateRequest{Namespace: o.Namespace})
 		})
 	})
 	streams.Go(func() {
-		follow(func() (func() error, error) {
-			stream, err := o.Client.HTTPEndpointUpdate(ctx, &operatorv1.HTTPEndpointUpdateRequest{Namespace: o.Namespace})
-			return func() error { _, err := stream.Recv(); return err }, err
+		follow(ctx, changed, func() (grpc.ServerStreamingClient[operatorv1.HTTPEndpointUpdateEvent], error) {
+			return o.Client.HTTPEndpointUpdate(ctx, &operatorv1.HTTPEndpointUpdateRequest{Namespace: o.Namespace})
 		})
 	})
 	streams.Go(func() {
-		follow(func() (func() error, error) {
-			stream, err := o.Client.ComponentUpdate(ctx, &operatorv1.ComponentUpdateRequest{Namespace: o.Namespace})
-			return func() error { _, err := stream.Recv(); return err }, err
+		follow(ctx, changed, func() (grpc.ServerStreamingClient[operatorv1.ComponentUpdateEvent], error) {
+			return o.Client.ComponentUpdate(ctx, &operatorv1.ComponentUpdateRequest{Namespace: o.Namespace})
 		})
 	})
 	<-ctx.Done()
 	streams.Wait()
 	return nil
+}
+
+// follow keeps one stream open.
+func follow[E any](ctx context.Context, changed func(), open func() (grpc.ServerStreamingClient[E], error)) {
+	for {
+		stream, err := open()
+		if err == nil {
+			// The operator sends headers when it misses no change any more; an older one,
+			// with the first change. There are none when it refuses.
+			if headers, _ := stream.Header(); headers != nil {
+				changed()
+			}
+		}
+		for err == nil {
+			if _, err = stream.Recv(); err == nil {
+				changed()
+			}
+		}
+		if status.Code(err) == codes.Unimplemented {
+			return // an older operator does not tell of this kind
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(reconnect/2 + rand.N(reconnect)): // not all sidecars at once
+		}
+	}
 }

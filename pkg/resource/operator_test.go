@@ -40,6 +40,9 @@ func (*operatorServer) GetConfiguration(_ context.Context, req *operatorv1.GetCo
 }
 
 func (s *operatorServer) ComponentUpdate(_ *operatorv1.ComponentUpdateRequest, stream operatorv1.Operator_ComponentUpdateServer) error {
+	if err := stream.SendHeader(nil); err != nil {
+		return err
+	}
 	for {
 		select {
 		case <-stream.Context().Done():
@@ -95,8 +98,10 @@ func TestOperatorWatchTellsOfChanges(t *testing.T) {
 	var changes atomic.Int32
 	done := make(chan error, 1)
 	go func() { done <- o.Watch(ctx, func() { changes.Add(1) }) }()
+	// What changed between Load and now is not missed.
+	require.Eventually(t, func() bool { return changes.Load() == 1 }, 5*time.Second, time.Millisecond)
 	s.events <- &operatorv1.ComponentUpdateEvent{Component: []byte(sentComponent)}
-	require.Eventually(t, func() bool { return changes.Load() > 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return changes.Load() == 2 }, 5*time.Second, time.Millisecond)
 	cancel()
 	require.NoError(t, <-done)
 }
