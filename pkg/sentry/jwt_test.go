@@ -145,6 +145,21 @@ func TestOIDC(t *testing.T) {
 	require.Equal(t, 404, code)
 }
 
+func TestOIDCIsHealthyWhenItHasKeys(t *testing.T) {
+	k := &keeper{}
+	oidc := newOIDC(oidcOptions{}, k)
+	ask := func(path string) int {
+		rec := httptest.NewRecorder()
+		oidc.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, http.NoBody))
+		return rec.Code
+	}
+	require.Equal(t, http.StatusServiceUnavailable, ask("/healthz"))
+	require.Equal(t, http.StatusServiceUnavailable, ask("/jwks.json"))
+	k.current.Store(&state{material: material{JWKS: []byte(`{"keys":[]}`)}})
+	require.Equal(t, http.StatusOK, ask("/healthz"))
+	require.Equal(t, http.StatusOK, ask("/jwks.json"))
+}
+
 func TestOIDCDocumentSaysWhatTheFlagsSay(t *testing.T) {
 	o := oidcOptions{issuer: "https://issuer.example", jwksURI: "https://keys.example/x", algorithm: "ES256"}
 	data, err := json.Marshal(o.discovery("host"))

@@ -34,7 +34,13 @@ func newOIDC(o oidcOptions, k *keeper) http.Handler {
 		writeJSON(w, json.RawMessage(s.material.JWKS))
 	})
 	outer := http.NewServeMux()
-	outer.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	outer.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if k.current.Load() == nil {
+			http.Error(w, "not ready: the keys are not loaded yet", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
 	outer.Handle("/", o.onlyAllowedHosts(mux))
 	return outer
 }
