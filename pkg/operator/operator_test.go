@@ -12,6 +12,7 @@ import (
 	operatorv1 "github.com/dapr/dapr/pkg/proto/operator/v1"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -226,6 +227,30 @@ func TestServicesFollowTheWorkloads(t *testing.T) {
 	stop()
 }
 
+// Every kind of workload gets a service of its own, and a kind that is not
+// installed holds up no other.
+func TestServicesOfEveryKindOfWorkload(t *testing.T) {
+	of := func(group, kind, id string) *unstructured.Unstructured {
+		return object(t, `{"apiVersion":"`+group+`","kind":"`+kind+`","metadata":{"namespace":"shop","name":"`+id+`","uid":"`+id+`-uid"},
+			"spec":{"selector":{"matchLabels":{"app":"`+id+`"}},"template":{"metadata":{"annotations":{"dapr.io/enabled":"true","dapr.io/app-id":"`+id+`"}}}}}`)
+	}
+	c := startCluster(t, of("apps/v1", "Deployment", "node"), of("apps/v1", "StatefulSet", "store"), of("argoproj.io/v1alpha1", "Rollout", "shop"))
+	const rollouts = "/apis/argoproj.io/v1alpha1/rollouts"
+	c.api.Answer(http.MethodGet, rollouts, kubeapitest.Refuse(http.StatusNotFound, "NotFound", "the server could not find the requested resource"))
+	background(t, newServices(c.cluster, options{rollouts: true}, &service.Process{Log: telemetry.Discard(), Metrics: telemetry.NewMetrics("")}).run)
+	has := func(id, kind string) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			svc, err := c.services.Get(t.Context(), "shop", id+"-dapr")
+			return err == nil && svc.OwnerReferences[0].Kind == kind && string(svc.OwnerReferences[0].UID) == id+"-uid" && svc.Spec.Selector["app"] == id
+		}, patience, 10*time.Millisecond)
+	}
+	has("node", "Deployment")
+	has("store", "StatefulSet")
+	c.api.Answer(http.MethodGet, rollouts, nil)
+	has("shop", "Rollout")
+}
+
 func TestAServiceOfSomebodyElseIsLeftAlone(t *testing.T) {
 	c := startCluster(t,
 		&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "nodeapp-dapr"}},
@@ -270,29 +295,47 @@ func TestWatchdogDeletesOnlyWhatMissedItsSidecar(t *testing.T) {
 		}
 		return p
 	}
+	finished := pod("finished", controlled, "true", "app")
+	finished.Status.Phase = corev1.PodSucceeded
 	c := startCluster(t,
 		pod("missed", controlled, "true", "app"),
 		pod("fine", controlled, "true", "app", "daprd"),
 		pod("plain", controlled, "false", "app"),
 		pod("alone", nil, "true", "app"),
+		finished,
 		object(t, `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"namespace":"dapr-system","name":"dapr-sidecar-injector"},"status":{"availableReplicas":1}}`),
 	)
 	w := newWatchdog(c.cluster, options{namespace: "dapr-system", restartsPerMin: 60000}, telemetry.Discard())
-	require.NoError(t, w.look(t.Context()))
+	looked, err := w.look(t.Context())
+	require.NoError(t, err)
+	require.True(t, looked)
 	pods, err := c.pods.List(t.Context(), "shop", metav1.ListOptions{})
 	require.NoError(t, err)
 	var names []string
 	for i := range pods.Items {
 		names = append(names, pods.Items[i].Name)
 	}
-	require.ElementsMatch(t, []string{"fine", "plain", "alone"}, names)
+	require.ElementsMatch(t, []string{"fine", "plain", "alone", "finished"}, names)
 }
 
+// Once is once with the injector there, however late it comes.
 func TestWatchdogWaitsForTheInjector(t *testing.T) {
-	c := startCluster(t)
-	ready, err := newWatchdog(c.cluster, options{namespace: "dapr-system"}, telemetry.Discard()).injectorReady(t.Context())
+	c := startCluster(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "shop", Name: "missed", Annotations: map[string]string{"dapr.io/enabled": "true"},
+		OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "rs", UID: "1", Controller: new(true)}},
+	}})
+	w := newWatchdog(c.cluster, options{namespace: "dapr-system", watchOnce: true, restartsPerMin: 60000}, telemetry.Discard())
+	looked, err := w.look(t.Context())
 	require.NoError(t, err)
-	require.False(t, ready)
+	require.False(t, looked)
+
+	background(t, w.run)
+	c.api.Add("/apis/apps/v1/namespaces/dapr-system/deployments", object(t,
+		`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"dapr-sidecar-injector"},"status":{"availableReplicas":1}}`))
+	require.Eventually(t, func() bool {
+		_, err := c.pods.Get(t.Context(), "shop", "missed")
+		return apierrors.IsNotFound(err)
+	}, patience, 10*time.Millisecond)
 }
 
 func TestConvertSubscriptionsThereAndBack(t *testing.T) {

@@ -35,13 +35,13 @@ func (w *watchdog) run(ctx context.Context) error {
 		return nil
 	}
 	for {
-		err := w.look(ctx)
+		looked, err := w.look(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil //nolint:nilerr // it is the end that broke the look off
 		case err != nil:
 			w.log.Warn("pods without their sidecar were not all looked for", "error", err)
-		case w.o.watchOnce:
+		case looked && w.o.watchOnce:
 			<-ctx.Done()
 			return nil
 		}
@@ -53,26 +53,27 @@ func (w *watchdog) run(ctx context.Context) error {
 	}
 }
 
-// look goes once over all pods that nobody has marked.
-func (w *watchdog) look(ctx context.Context) error {
+// look goes once over all pods that nobody has marked, unless the injector is
+// not there: a pod made now would miss its sidecar again.
+func (w *watchdog) look(ctx context.Context) (looked bool, err error) {
 	if ready, err := w.injectorReady(ctx); err != nil || !ready {
-		return err // a pod made now would miss its sidecar again
+		return false, err
 	}
 	pause := time.Minute / time.Duration(max(w.o.restartsPerMin, 1))
 	options := metav1.ListOptions{LabelSelector: "!" + inject.LabelInjected, Limit: 100}
 	for {
 		pods, err := w.c.pods.List(ctx, w.o.watchNamespace, options)
 		if err != nil {
-			return err
+			return false, err
 		}
 		for i := range pods.Items {
 			pod := &pods.Items[i]
-			if !inject.Enabled(pod.Annotations) || pod.DeletionTimestamp != nil {
+			if !inject.Enabled(pod.Annotations) || pod.DeletionTimestamp != nil || hasEnded(pod) {
 				continue
 			}
 			if inject.HasSidecar(pod) {
 				if err := w.mark(ctx, pod); err != nil {
-					return err
+					return false, err
 				}
 				continue
 			}
@@ -81,18 +82,23 @@ func (w *watchdog) look(ctx context.Context) error {
 			}
 			w.log.Info(fmt.Sprintf("pod %s/%s has no sidecar: deleting it, so that it is made anew", pod.Namespace, pod.Name))
 			if err := w.c.pods.Delete(ctx, pod.Namespace, pod.Name); err != nil && !apierrors.IsNotFound(err) {
-				return err
+				return false, err
 			}
 			select {
 			case <-ctx.Done():
-				return nil
+				return false, nil
 			case <-time.After(pause):
 			}
 		}
 		if options.Continue = pods.Continue; options.Continue == "" {
-			return nil
+			return true, nil
 		}
 	}
+}
+
+// hasEnded tells whether a pod, as of a job, is of no more use than its logs.
+func hasEnded(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
 func (w *watchdog) mark(ctx context.Context, pod *corev1.Pod) error {
