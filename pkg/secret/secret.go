@@ -37,7 +37,7 @@ type Options struct {
 // *apierror.Error. It is safe for concurrent use.
 type Block struct {
 	log     *slog.Logger
-	metrics *metrics
+	metrics *telemetry.ComponentMetrics
 	scopes  scopes
 	stores  component.Set[secretstores.SecretStore]
 }
@@ -120,7 +120,7 @@ func (b *Block) Get(ctx context.Context, store, key string, metadata map[string]
 	}
 	start := time.Now()
 	res, err := driver.GetSecret(ctx, secretstores.GetSecretRequest{Name: key, Metadata: metadata})
-	b.metrics.record(store, opGet, start, err)
+	b.metrics.Of(store).Record(opGet, start, err)
 	if err != nil {
 		return nil, errGet(store, key, err)
 	}
@@ -136,7 +136,7 @@ func (b *Block) BulkGet(ctx context.Context, store string, metadata map[string]s
 	}
 	start := time.Now()
 	res, err := driver.BulkGetSecret(ctx, secretstores.BulkGetSecretRequest{Metadata: metadata})
-	b.metrics.record(store, opBulkGet, start, err)
+	b.metrics.Of(store).Record(opBulkGet, start, err)
 	if err != nil {
 		return nil, errBulkGet(store, err)
 	}

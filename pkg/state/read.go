@@ -58,7 +58,7 @@ func (b *Block) Get(ctx context.Context, storeName string, r GetRequest) (Item, 
 		Metadata: r.Metadata,
 		Options:  contrib.GetStateOption{Consistency: r.Consistency},
 	})
-	s.ops.record(opGet, start, err)
+	s.ops.Record(opGet, start, err)
 	if err != nil {
 		return Item{}, errGet(s.name, r.Key, err)
 	}
@@ -104,7 +104,7 @@ func (b *Block) BulkGet(ctx context.Context, storeName string, keys []string, pa
 
 	start := time.Now()
 	responses, err := s.driver.BulkGet(ctx, requests, contrib.BulkGetOpts{Parallelism: parallelism})
-	s.ops.record(opBulkGet, start, err)
+	s.ops.Record(opBulkGet, start, err)
 	if err != nil {
 		return nil, errBulkGet(s.name, err)
 	}
@@ -158,7 +158,7 @@ func (b *Block) Query(ctx context.Context, storeName string, query []byte, metad
 
 	start := time.Now()
 	response, err := s.querier.Query(ctx, &request)
-	s.ops.record(opQuery, start, err)
+	s.ops.Record(opQuery, start, err)
 	if err != nil {
 		return Answer{}, errQuery(s.name, err)
 	}

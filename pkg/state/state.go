@@ -34,7 +34,7 @@ type Options struct {
 type Block struct {
 	appID, namespace string
 	log              *slog.Logger
-	metrics          *metrics
+	metrics          *telemetry.ComponentMetrics
 	stores           component.Set[*store]
 }
 

@@ -21,7 +21,7 @@ type store struct {
 	prefix string  // of every key in the driver, separator included
 	cipher *cipher // nil when values are stored as they are
 	actors bool
-	ops    operations
+	ops    *telemetry.ComponentOperations
 
 	// What the driver can do, known once it is open.
 	features      []contrib.Feature
@@ -40,7 +40,7 @@ func (b *Block) newStore(spec component.Spec) (*store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &store{name: spec.Name, driver: driver, ops: operations{metrics: b.metrics, component: spec.Name}}
+	s := &store{name: spec.Name, driver: driver, ops: b.metrics.Of(spec.Name)}
 	if s.prefix, err = b.keyPrefix(spec); err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ func (b *Block) Save(ctx context.Context, storeName string, requests []SaveReque
 	default:
 		err = s.driver.BulkSet(ctx, sets, contrib.BulkStoreOpts{Parallelism: defaultParallelism})
 	}
-	s.ops.record(opSet, start, err)
+	s.ops.Record(opSet, start, err)
 	if err != nil {
 		return errSave(s.name, s.explain(ctx, sets, err))
 	}
@@ -95,7 +95,7 @@ func (b *Block) Delete(ctx context.Context, storeName string, r DeleteRequest) e
 	}
 	start := time.Now()
 	err = s.driver.Delete(ctx, &request)
-	s.ops.record(opDelete, start, err)
+	s.ops.Record(opDelete, start, err)
 	if err != nil {
 		return errDelete(s.name, r.Key, err)
 	}
@@ -121,7 +121,7 @@ func (b *Block) DeleteBulk(ctx context.Context, storeName string, requests []Del
 	}
 	start := time.Now()
 	err = s.driver.BulkDelete(ctx, deletes, contrib.BulkStoreOpts{Parallelism: defaultParallelism})
-	s.ops.record(opBulkDelete, start, err)
+	s.ops.Record(opBulkDelete, start, err)
 	if err != nil {
 		return errDeleteBulk(s.name, err)
 	}
@@ -163,7 +163,7 @@ func (b *Block) Transact(ctx context.Context, storeName string, operations []Ope
 
 	start := time.Now()
 	err = s.transactional.Multi(ctx, &contrib.TransactionalStateRequest{Operations: steps, Metadata: metadata})
-	s.ops.record(opTransaction, start, err)
+	s.ops.Record(opTransaction, start, err)
 	if err != nil {
 		return errTransaction(s.name, err)
 	}
