@@ -174,6 +174,7 @@ func run(ctx context.Context, p *service.Process, o options, config *rest.Config
 			return g.Wait()
 		})
 	})
+	p.Log.Info(fmt.Sprintf("the operator is listening on %s", api.Addr()))
 	p.Ready()
 	return g.Wait()
 }
