@@ -135,10 +135,10 @@ func (opts *runOptions) deprecated(cmd *cobra.Command) {
 
 func runRun(ctx context.Context, opts *runOptions) error {
 	switch {
+	case opts.kubernetes:
+		return errors.New("running apps in Kubernetes (--kubernetes) is not part of this version; annotate a manifest with \"dapr annotate -k\" and apply it, or run \"dapr run\" without --kubernetes on this machine")
 	case opts.runFile != "":
 		return errors.New("running several apps from a file (--run-file) is not part of this version; run each with \"dapr run --app-id ID -- COMMAND\"")
-	case opts.kubernetes:
-		return errors.New("running apps in Kubernetes (--kubernetes) is not part of this version; run \"dapr run\" without it to run on this machine")
 	}
 	for _, w := range opts.warnings {
 		opts.status.Warning("%s", w)
