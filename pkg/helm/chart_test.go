@@ -360,6 +360,15 @@ func TestRefusals(t *testing.T) {
 	golden.Equal(t, "refusals.txt", b.String())
 }
 
+// A tag may be twice as long as a label, and end as none may.
+func TestATagThatIsNoLabel(t *testing.T) {
+	manifest := render(t, theChart(t), "global.tag=nightly-"+strings.Repeat("0123456789", 6)+"-1")
+	require.Contains(t, manifest, "app.kubernetes.io/version: \"nightly-"+strings.Repeat("0123456789", 6)[:55]+"\"\n")
+	manifest = render(t, theChart(t), "global.tag=mine-")
+	require.Contains(t, manifest, "app.kubernetes.io/version: \"mine\"\n")
+	require.Contains(t, manifest, "dapr:mine-\n")
+}
+
 func TestOldClustersAreRefused(t *testing.T) {
 	_, err := theChart(t).Template(t.Context(), Target{Release: "dapr", Namespace: "x", KubeVersion: "v1.24.0"}, nil)
 	require.ErrorContains(t, err, "1.25")

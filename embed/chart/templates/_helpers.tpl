@@ -35,7 +35,7 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{- define "dapr.podLabels" -}}
 app: {{ .name }}
 {{ include "dapr.labels" . }}
-app.kubernetes.io/version: {{ .root.Values.global.tag | quote }}
+app.kubernetes.io/version: {{ .root.Values.global.tag | trunc 63 | trimAll "-_." | quote }}
 dapr.io/control-plane: {{ .service }}
 {{- include "dapr.texts" .root.Values.global.labels }}
 {{- end -}}
