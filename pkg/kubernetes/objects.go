@@ -84,6 +84,24 @@ func (c *Client) CreateMissing(ctx context.Context, objects []*unstructured.Unst
 	return created, nil
 }
 
+// Apply creates objects, or changes what of them the given ones say.
+func (c *Client) Apply(ctx context.Context, objects []*unstructured.Unstructured) error {
+	for _, o := range objects {
+		resource, err := c.resourceOf(o)
+		if err != nil {
+			return err
+		}
+		err = c.ask(ctx, "apply "+nameOf(o), func(ctx context.Context) error {
+			_, err := resource.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: FieldManager, Force: true})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // DeleteOwn deletes those of the objects that CreateMissing made, and returns
 // their names.
 func (c *Client) DeleteOwn(ctx context.Context, objects []*unstructured.Unstructured) ([]string, error) {

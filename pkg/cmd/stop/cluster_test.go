@@ -1,86 +1,17 @@
 package stop
 
 import (
-	"encoding/json"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/hyperdapr/dapr/pkg/cmdutil"
 	"github.com/hyperdapr/dapr/pkg/iostreams"
+	"github.com/hyperdapr/dapr/pkg/kubernetes/kubetest"
 )
-
-// cluster is an API server that knows Deployments and Services, by their paths.
-// An object that was deleted is still seen once, as one is whose pods take time
-// to end.
-type cluster struct {
-	t       *testing.T
-	mu      sync.Mutex
-	objects map[string]bool // true: deleted, and to be seen once more
-	// forbidden is the path that nobody may delete.
-	forbidden string
-}
-
-func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	answer := func(code int, body any) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(code)
-		assert.NoError(c.t, json.NewEncoder(w).Encode(body))
-	}
-	refuse := func(code int, reason metav1.StatusReason, message string) {
-		answer(code, metav1.Status{
-			TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
-			Status:   metav1.StatusFailure, Reason: reason, Message: message, Code: int32(code),
-		})
-	}
-	list := func(groupVersion, plural, kind string) metav1.APIResourceList {
-		return metav1.APIResourceList{GroupVersion: groupVersion, APIResources: []metav1.APIResource{{Name: plural, Kind: kind, Namespaced: true}}}
-	}
-	apps := metav1.GroupVersionForDiscovery{GroupVersion: "apps/v1", Version: "v1"}
-	switch r.URL.Path {
-	case "/version":
-		answer(http.StatusOK, map[string]string{"gitVersion": "v1.33.0"})
-	case "/api":
-		answer(http.StatusOK, metav1.APIVersions{Versions: []string{"v1"}})
-	case "/apis":
-		answer(http.StatusOK, metav1.APIGroupList{Groups: []metav1.APIGroup{{Name: "apps", Versions: []metav1.GroupVersionForDiscovery{apps}, PreferredVersion: apps}}})
-	case "/api/v1":
-		answer(http.StatusOK, list("v1", "services", "Service"))
-	case "/apis/apps/v1":
-		answer(http.StatusOK, list("apps/v1", "deployments", "Deployment"))
-	default:
-		going, there := c.objects[r.URL.Path]
-		switch {
-		case !there:
-			refuse(http.StatusNotFound, metav1.StatusReasonNotFound, "not found")
-		case r.Method == http.MethodDelete && r.URL.Path == c.forbidden:
-			refuse(http.StatusForbidden, metav1.StatusReasonForbidden, "you may not")
-		case r.Method == http.MethodDelete:
-			var o metav1.DeleteOptions
-			assert.NoError(c.t, json.NewDecoder(r.Body).Decode(&o))
-			assert.Equal(c.t, metav1.DeletePropagationForeground, *o.PropagationPolicy)
-			c.objects[r.URL.Path] = true
-			answer(http.StatusOK, metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusSuccess})
-		default:
-			if going {
-				delete(c.objects, r.URL.Path)
-			}
-			answer(http.StatusOK, map[string]string{"apiVersion": "v1", "kind": "Any"})
-		}
-	}
-}
 
 func write(t *testing.T, path, text string) {
 	t.Helper()
@@ -88,16 +19,10 @@ func write(t *testing.T, path, text string) {
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 }
 
-func types(t *testing.T, address string, args ...string) (out, errOut string, err error) {
+func types(t *testing.T, kubeconfig string, args ...string) (out, errOut string, err error) {
 	t.Helper()
-	config := filepath.Join(t.TempDir(), "config")
-	require.NoError(t, clientcmd.WriteToFile(api.Config{
-		Clusters:       map[string]*api.Cluster{"test": {Server: address}},
-		Contexts:       map[string]*api.Context{"test": {Cluster: "test"}},
-		CurrentContext: "test",
-	}, config))
 	streams, _, outBuf, errBuf := iostreams.Test()
-	cmd := NewCmdStop(cmdutil.NewFactory(cmdutil.Env{"KUBECONFIG=" + config}, streams), nil)
+	cmd := NewCmdStop(cmdutil.NewFactory(cmdutil.Env{"KUBECONFIG=" + kubeconfig}, streams), nil)
 	cmd.SetArgs(args)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	err = cmd.ExecuteContext(t.Context())
@@ -120,13 +45,10 @@ func TestStopInACluster(t *testing.T) {
 	write(t, filepath.Join(folder, "bad", ".dapr", "deploy", "service.yaml"), "kind: Service\nmetadata: {name: bad}\n")
 
 	const prefix = "/apis/apps/v1/namespaces/default/deployments/"
-	c := &cluster{t: t, forbidden: prefix + "held", objects: map[string]bool{
-		prefix + "node": false, "/api/v1/namespaces/shop/services/node": false,
-		prefix + "held": false, prefix + "other": false, "/api/v1/namespaces/default/services/node": false,
-	}}
-	server := httptest.NewServer(c)
-	defer server.Close()
-	out, errOut, err := types(t, server.URL, "-k", "-f", folder)
+	server := kubetest.New(t, prefix+"node", "/api/v1/namespaces/shop/services/node",
+		prefix+"held", prefix+"other", "/api/v1/namespaces/default/services/node")
+	server.Forbidden = prefix + "held"
+	out, errOut, err := types(t, server.Kubeconfig, "-k", "-f", folder)
 	require.NoError(t, err, "an app that cannot be stopped does not make the command fail")
 	require.Equal(t, `ℹ️  node: deleted the Deployment node
 ℹ️  node: deleted the Service node
@@ -139,13 +61,12 @@ func TestStopInACluster(t *testing.T) {
 ❌  failed to stop app id bad: `+filepath.Join(folder, "bad", ".dapr", "deploy", "service.yaml")+`, document 1: it needs apiVersion, kind and metadata.name
 ❌  failed to stop app id held: delete Deployment held: you may not
 `, errOut)
-	require.Equal(t, map[string]bool{prefix + "held": false, prefix + "other": false, "/api/v1/namespaces/default/services/node": false},
-		c.objects, "only what the files name is deleted, and all of it is gone")
+	require.Equal(t, []string{"/api/v1/namespaces/default/services/node", prefix + "held", prefix + "other"}, server.Paths(),
+		"only what the files name is deleted, and all of it is gone")
 }
 
 func TestWhatStopInAClusterNeeds(t *testing.T) {
-	gone := httptest.NewServer(nil)
-	gone.Close()
+	nowhere := filepath.Join(t.TempDir(), "config")
 	file := filepath.Join(t.TempDir(), "dapr.yaml")
 	write(t, file, "version: 1\napps: [{appDirPath: .}]\n")
 	for line, want := range map[string]string{
@@ -153,11 +74,11 @@ func TestWhatStopInAClusterNeeds(t *testing.T) {
 		"-k nodeapp":      "in a cluster the apps of a run file are stopped: give it with --run-file",
 		"-k -f x nodeapp": "--run-file stops all apps of the file: leave out nodeapp",
 		"-k -f none.yaml": "there is no run file none.yaml",
-		"-k -f " + file:   " does not answer: ",
+		"-k -f " + file:   "no cluster to talk to: ",
 		"-f " + file:      "run files (--run-file) on this machine are not part of this version",
 		"":                "which app? give its id",
 	} {
-		_, _, err := types(t, gone.URL, strings.Fields(line)...)
+		_, _, err := types(t, nowhere, strings.Fields(line)...)
 		require.ErrorContains(t, err, want, line)
 	}
 }
