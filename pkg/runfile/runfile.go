@@ -1,5 +1,5 @@
-// Package runfile reads the file that names several apps and where each of them
-// lives.
+// Package runfile reads the file that names several apps, and writes what each of
+// them is in Kubernetes.
 package runfile
 
 import (
@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -23,13 +26,17 @@ type App struct {
 	ID string
 	// Dir is the absolute path of the app's folder.
 	Dir string
-}
+	// Env is the app's environment: its own, over the one all apps share.
+	Env map[string]string
+	// Port is the app's, and MetricsPort its sidecar's; 0 when they are not given.
+	Port, MetricsPort int
+	// UnixDomainSocket is a folder; empty for TCP.
+	UnixDomainSocket string
 
-// Manifests are the files below the app's folder that say what of it runs in
-// Kubernetes. They need not be there.
-func (a App) Manifests() []string {
-	folder := filepath.Join(a.Dir, ".dapr", "deploy")
-	return []string{filepath.Join(folder, "deployment.yaml"), filepath.Join(folder, "service.yaml")}
+	// Image is the app's in Kubernetes, pulled as PullPolicy says. CreateService
+	// makes the app reachable from outside of the cluster.
+	Image, PullPolicy string
+	CreateService     bool
 }
 
 // Read returns the apps of a run file: of the file, of dapr.yaml in the folder,
@@ -41,8 +48,9 @@ func Read(path, home string, stdin io.Reader) ([]App, error) {
 		return nil, err
 	}
 	var file struct {
-		Version any `json:"version"`
-		Apps    any `json:"apps"`
+		Version any            `json:"version"`
+		Common  map[string]any `json:"common"`
+		Apps    any            `json:"apps"`
 	}
 	if err := yaml.Unmarshal(text, &file); err != nil {
 		return nil, fmt.Errorf("run file %s: %w", source, err)
@@ -54,9 +62,13 @@ func Read(path, home string, stdin io.Reader) ([]App, error) {
 	if len(list) == 0 {
 		return nil, fmt.Errorf("run file %s: apps: it must be a list of one app or more", source)
 	}
+	common, err := environment(file.Common)
+	if err != nil {
+		return nil, fmt.Errorf("run file %s: common.%w", source, err)
+	}
 	var apps []App
 	for i, item := range list {
-		app, err := read(item, folder, home)
+		app, err := read(item, common, folder, home)
 		if err == nil && slices.ContainsFunc(apps, func(other App) bool { return other.ID == app.ID }) {
 			err = fmt.Errorf("appID: %q is another app's id already", app.ID)
 		}
@@ -109,31 +121,35 @@ func checkVersion(version any) error {
 }
 
 // read reads an app. Its error begins with the name of a field.
-func read(item any, folder, home string) (App, error) {
+func read(item any, common map[string]string, folder, home string) (App, error) {
 	fields, _ := item.(map[string]any)
-	dir, err := text(fields, "appDirPath")
+	var app App
+	own, err := environment(fields)
 	if err != nil {
 		return App{}, err
 	}
-	if dir == "" {
-		return App{}, errors.New("appDirPath: it is missing; write the path of the app's folder")
-	}
-	app := App{Dir: dir}
-	if rest, below := strings.CutPrefix(filepath.ToSlash(dir), "~/"); below {
-		app.Dir = filepath.Join(home, rest)
-	} else if !filepath.IsAbs(dir) {
-		app.Dir = filepath.Join(folder, dir)
-	}
-	switch info, err := os.Stat(app.Dir); {
-	case errors.Is(err, fs.ErrNotExist):
-		return App{}, fmt.Errorf("appDirPath: there is no folder %s", app.Dir)
-	case err != nil:
-		return App{}, fmt.Errorf("appDirPath: %w", err)
-	case !info.IsDir():
-		return App{}, fmt.Errorf("appDirPath: %s is not a folder", app.Dir)
-	}
-	if app.ID, err = text(fields, "appID"); err != nil {
+	app.Env = maps.Clone(common)
+	maps.Copy(app.Env, own)
+	if err := errors.Join(
+		field(fields, "appID", &app.ID),
+		field(fields, "appDirPath", &app.Dir),
+		field(fields, "unixDomainSocket", &app.UnixDomainSocket),
+		field(fields, "containerImage", &app.Image),
+		field(fields, "containerImagePullPolicy", &app.PullPolicy),
+		field(fields, "createService", &app.CreateService),
+		port(fields, "appPort", &app.Port),
+		port(fields, "metricsPort", &app.MetricsPort),
+	); err != nil {
 		return App{}, err
+	}
+	if app.PullPolicy == "" {
+		app.PullPolicy = "Always"
+	}
+	if policies := []string{"Always", "IfNotPresent", "Never"}; !slices.Contains(policies, app.PullPolicy) {
+		return App{}, fmt.Errorf("containerImagePullPolicy: it is %s, but must be one of %s", app.PullPolicy, strings.Join(policies, ", "))
+	}
+	if app.Dir, err = appDir(app.Dir, folder, home); err != nil {
+		return App{}, fmt.Errorf("appDirPath: %w", err)
 	}
 	if app.ID == "" {
 		app.ID = filepath.Base(app.Dir)
@@ -141,10 +157,82 @@ func read(item any, folder, home string) (App, error) {
 	return app, nil
 }
 
-func text(fields map[string]any, name string) (string, error) {
-	value, isText := fields[name].(string)
-	if fields[name] != nil && !isText {
-		return "", fmt.Errorf("%s: it is %v, but must be a text", name, fields[name])
+// appDir finds the folder of an app.
+func appDir(given, folder, home string) (string, error) {
+	dir := given
+	switch rest, below := strings.CutPrefix(filepath.ToSlash(given), "~/"); {
+	case given == "":
+		return "", errors.New("it is missing; write the path of the app's folder")
+	case below && home == "":
+		return "", fmt.Errorf("%s is below the home folder, but the environment names none", given)
+	case below:
+		dir = filepath.Join(home, rest)
+	case !filepath.IsAbs(given):
+		dir = filepath.Join(folder, given)
 	}
-	return value, nil
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("there is no folder %s", dir)
+	case err != nil:
+		return "", err
+	case !info.IsDir():
+		return "", fmt.Errorf("%s is not a folder", dir)
+	}
+	return dir, nil
+}
+
+// field reads a field that may be missing.
+func field(fields map[string]any, name string, to any) error {
+	value := fields[name]
+	if value == nil {
+		return nil
+	}
+	var fits bool
+	kind := "a text"
+	switch to := to.(type) {
+	case *string:
+		*to, fits = value.(string)
+	case *bool:
+		kind = "true or false"
+		*to, fits = value.(bool)
+	}
+	if !fits {
+		return fmt.Errorf("%s: it is %v, but must be %s", name, value, kind)
+	}
+	return nil
+}
+
+// port reads a port that may be missing, or be -1 or 0 for none.
+func port(fields map[string]any, name string, to *int) error {
+	value, isNumber := fields[name].(float64)
+	switch {
+	case fields[name] == nil, value == -1:
+		return nil
+	case !isNumber, value != math.Trunc(value), value < 0, value > math.MaxUint16:
+		return fmt.Errorf("%s: it is %v, but must be a port, from 1 to 65535", name, fields[name])
+	}
+	*to = int(value)
+	return nil
+}
+
+// environment reads the field env, whose values may be numbers and the like.
+func environment(fields map[string]any) (map[string]string, error) {
+	all := make(map[string]string)
+	given, isMap := fields["env"].(map[string]any)
+	if fields["env"] != nil && !isMap {
+		return nil, fmt.Errorf("env: it is %v, but must be names with values", fields["env"])
+	}
+	for name, value := range given {
+		switch v := value.(type) {
+		case string:
+			all[name] = v
+		case float64:
+			all[name] = strconv.FormatFloat(v, 'f', -1, 64)
+		case bool:
+			all[name] = strconv.FormatBool(v)
+		default:
+			return nil, fmt.Errorf("env.%s: it is %v, but must be a text", name, value)
+		}
+	}
+	return all, nil
 }

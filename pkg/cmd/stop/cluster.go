@@ -97,7 +97,7 @@ func readManifests(files []string) ([]*unstructured.Unstructured, error) {
 				return nil, fmt.Errorf("%s, document %d: it needs apiVersion, kind and metadata.name", file, i+1)
 			}
 			if o.GetNamespace() == "" {
-				o.SetNamespace("default")
+				o.SetNamespace(runfile.Namespace)
 			}
 		}
 		all = append(all, objects...)
