@@ -26,3 +26,13 @@ func (e Env) Get(name string) string {
 	v, _ := e.Lookup(name)
 	return v
 }
+
+// Home returns the user's folder, "" when the environment names none, and the
+// variable that names it.
+func (e Env) Home() (folder, variable string) {
+	variable = "HOME"
+	if runtime.GOOS == "windows" {
+		variable = "USERPROFILE"
+	}
+	return e.Get(variable), variable
+}

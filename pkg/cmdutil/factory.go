@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"github.com/hyperdapr/dapr/pkg/controlplane"
@@ -84,11 +83,8 @@ func (f *Factory) layout() (standalone.Layout, error) {
 		parent = f.Env.Get("DAPR_RUNTIME_PATH")
 	}
 	if parent == "" {
-		name := "HOME"
-		if runtime.GOOS == "windows" {
-			name = "USERPROFILE"
-		}
-		if parent = f.Env.Get(name); parent == "" {
+		var name string
+		if parent, name = f.Env.Home(); parent == "" {
 			return standalone.Layout{}, fmt.Errorf("no folder for the runtime: %s is not set; set it, or give --runtime-path", name)
 		}
 	}

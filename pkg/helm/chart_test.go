@@ -13,6 +13,8 @@ import (
 
 	"github.com/pmezard/go-difflib/difflib"
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
 
 	"github.com/hyperdapr/dapr/embed"
@@ -87,11 +89,11 @@ var changes = []string{
 	"global.operator.watchdogCanPatchPodLabels=true",
 	"global.argoRolloutServiceReconciler.enabled=true",
 	"global.priorityClassName=system-cluster-critical",
-	"global.nodeSelector.pool=system",
+	"global.nodeSelector.pool=5",
 	"global.tolerations[0].key=dedicated global.tolerations[0].operator=Exists",
-	"global.labels.team=platform",
+	"global.labels.team=true",
 	"global.k8sLabels.team=platform",
-	"global.seccompProfile=Localhost",
+	"global.seccompProfile=Unconfined",
 	"dapr_config.dapr_config_chart_included=false",
 	"dapr_config.dapr_default_system_config_name=mine",
 	"dapr_operator.watchInterval=15s",
@@ -99,7 +101,7 @@ var changes = []string{
 	"dapr_operator.watchNamespace=apps",
 	"dapr_operator.serviceReconciler.enabled=false",
 	"dapr_operator.apiService.type=LoadBalancer",
-	"dapr_operator.apiService.annotations.a=b",
+	"dapr_operator.apiService.annotations.a=true",
 	"dapr_operator.webhookService.type=NodePort",
 	"dapr_operator.webhookService.annotations.a=b",
 	"dapr_operator.ports.port=8443",
@@ -191,7 +193,7 @@ func everyChange() []string {
 		if chart == "dapr_placement" {
 			all = append(all, "dapr_placement.replicaCount=3", "dapr_placement.service.annotations.a=b")
 		} else {
-			all = append(all, chart+".replicaCount=2", chart+".deploymentAnnotations.a=b")
+			all = append(all, chart+".replicaCount=2", chart+".deploymentAnnotations.a=1")
 		}
 		if chart == "dapr_sentry" || chart == "dapr_sidecar_injector" {
 			all = append(all, chart+".service.type=NodePort", chart+".service.annotations.a=b")
@@ -212,12 +214,28 @@ func TestEveryValue(t *testing.T) {
 	var all strings.Builder
 	for _, change := range everyChange() {
 		expressions := strings.Fields(change)
-		before := plain[expressions[0] == "global.ha.enabled=true"]
-		diff := difference(t, before, render(t, c, expressions...))
+		before, after := plain[expressions[0] == "global.ha.enabled=true"], render(t, c, expressions...)
+		checkObjects(t, before, after)
+		diff := difference(t, before, after)
 		require.NotEmpty(t, diff, "%s changes nothing", change)
 		fmt.Fprintf(&all, "### %s\n%s\n", change, diff)
 	}
 	golden.Equal(t, "values.diff", all.String())
+}
+
+// checkObjects reads what changed as the API server would: with no field that it
+// does not know, and none of another type.
+func checkObjects(t *testing.T, before, after string) {
+	t.Helper()
+	decoder := serializer.NewCodecFactory(scheme.Scheme, serializer.EnableStrict).UniversalDeserializer()
+	old := documents(t, before)
+	for name, doc := range documents(t, after) {
+		if old[name] == doc || strings.HasPrefix(name, "Configuration ") {
+			continue
+		}
+		_, _, err := decoder.Decode([]byte(doc), nil, nil)
+		require.NoError(t, err, "%s\n%s", name, doc)
+	}
 }
 
 func TestNoValueIsForgotten(t *testing.T) {
@@ -323,6 +341,9 @@ func TestRefusals(t *testing.T) {
 		"global.imagePullSecrets=1",
 		"global.daprControlPlaneOs=windows",
 		"global.actors.serviceName=scheduler",
+		"global.seccompProfile=Localhost",
+		"dapr_sidecar_injector.objectSelector.matchLabels.dapr=true",
+		"dapr_sidecar_injector.namespaceSelector.team=platform",
 		"dapr_placement.ports.apiPort=50006",
 		"global.ha.enabled=true global.ha.replicaCount=2",
 		"global.rbac.namespaced=true dapr_operator.watchNamespace=other",
@@ -337,6 +358,15 @@ func TestRefusals(t *testing.T) {
 		fmt.Fprintf(&b, "%s\n  %s\n", change, strings.ReplaceAll(err.Error(), "\n", "\n  "))
 	}
 	golden.Equal(t, "refusals.txt", b.String())
+}
+
+// A tag may be twice as long as a label, and end as none may.
+func TestATagThatIsNoLabel(t *testing.T) {
+	manifest := render(t, theChart(t), "global.tag=nightly-"+strings.Repeat("0123456789", 6)+"-1")
+	require.Contains(t, manifest, "app.kubernetes.io/version: \"nightly-"+strings.Repeat("0123456789", 6)[:55]+"\"\n")
+	manifest = render(t, theChart(t), "global.tag=mine-")
+	require.Contains(t, manifest, "app.kubernetes.io/version: \"mine\"\n")
+	require.Contains(t, manifest, "dapr:mine-\n")
 }
 
 func TestOldClustersAreRefused(t *testing.T) {

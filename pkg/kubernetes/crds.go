@@ -192,12 +192,9 @@ func (c *Client) DeleteCRDs(ctx context.Context, names []string) ([]string, erro
 		}
 	}
 	for _, name := range deleted {
-		err := wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
+		err := waitGone(ctx, func(ctx context.Context) error {
 			_, err := crds.Get(ctx, name, metav1.GetOptions{})
-			if apierrors.IsNotFound(err) {
-				return true, nil
-			}
-			return false, err
+			return err
 		})
 		if err != nil {
 			return deleted, fmt.Errorf("wait for the end of the CustomResourceDefinition %s: %w", name, err)

@@ -18,7 +18,12 @@ type LogOptions struct {
 
 // SidecarLogs copies the log of the app's sidecar.
 func (c *Client) SidecarLogs(ctx context.Context, app App, out io.Writer, o LogOptions) error {
-	options := &corev1.PodLogOptions{Container: sidecarName, Follow: o.Follow}
+	return c.Logs(ctx, app, sidecarName, out, o)
+}
+
+// Logs copies the log of a container of the app's pod.
+func (c *Client) Logs(ctx context.Context, app App, container string, out io.Writer, o LogOptions) error {
+	options := &corev1.PodLogOptions{Container: container, Follow: o.Follow}
 	if o.Tail >= 0 {
 		tail := int64(o.Tail)
 		options.TailLines = &tail

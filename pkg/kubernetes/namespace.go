@@ -73,12 +73,9 @@ func (c *Client) DeleteNamespace(ctx context.Context, name string) error {
 	namespaces := c.Clientset.CoreV1().Namespaces()
 	err := namespaces.Delete(ctx, name, metav1.DeleteOptions{})
 	if err == nil {
-		err = wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
+		err = waitGone(ctx, func(ctx context.Context) error {
 			_, err := namespaces.Get(ctx, name, metav1.GetOptions{})
-			if apierrors.IsNotFound(err) {
-				return true, nil
-			}
-			return false, err
+			return err
 		})
 	}
 	if err != nil && !apierrors.IsNotFound(err) {

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/dynamic"
 )
@@ -83,6 +84,24 @@ func (c *Client) CreateMissing(ctx context.Context, objects []*unstructured.Unst
 	return created, nil
 }
 
+// Apply creates objects, or changes what of them the given ones say.
+func (c *Client) Apply(ctx context.Context, objects []*unstructured.Unstructured) error {
+	for _, o := range objects {
+		resource, err := c.resourceOf(o)
+		if err != nil {
+			return err
+		}
+		err = c.ask(ctx, "apply "+nameOf(o), func(ctx context.Context) error {
+			_, err := resource.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: FieldManager, Force: true})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // DeleteOwn deletes those of the objects that CreateMissing made, and returns
 // their names.
 func (c *Client) DeleteOwn(ctx context.Context, objects []*unstructured.Unstructured) ([]string, error) {
@@ -111,6 +130,57 @@ func (c *Client) DeleteOwn(ctx context.Context, objects []*unstructured.Unstruct
 		}
 	}
 	return deleted, nil
+}
+
+// Delete deletes objects, and waits until they and what they own are gone. It
+// returns the names of those that were there. ctx bounds the wait.
+func (c *Client) Delete(ctx context.Context, objects []*unstructured.Unstructured) ([]string, error) {
+	var deleted []string
+	var gone []func(context.Context) error
+	for _, o := range objects {
+		resource, err := c.resourceOf(o)
+		if meta.IsNoMatchError(err) {
+			continue // without the kind there are no objects
+		}
+		if err != nil {
+			return deleted, err
+		}
+		// Foreground: an object stays until the last of its pods has ended.
+		policy := metav1.DeletePropagationForeground
+		err = c.ask(ctx, "delete "+nameOf(o), func(ctx context.Context) error {
+			return resource.Delete(ctx, o.GetName(), metav1.DeleteOptions{PropagationPolicy: &policy})
+		})
+		switch {
+		case apierrors.IsNotFound(err):
+		case err != nil:
+			return deleted, err
+		default:
+			deleted = append(deleted, nameOf(o))
+			gone = append(gone, func(ctx context.Context) error {
+				return waitGone(ctx, func(ctx context.Context) error {
+					_, err := resource.Get(ctx, o.GetName(), metav1.GetOptions{})
+					return err
+				})
+			})
+		}
+	}
+	for i, waitFor := range gone {
+		if err := waitFor(ctx); err != nil {
+			return deleted, fmt.Errorf("wait until the %s is gone: %w", deleted[i], err)
+		}
+	}
+	return deleted, nil
+}
+
+// waitGone looks again and again, until what is looked for is not found.
+func waitGone(ctx context.Context, look func(context.Context) error) error {
+	return wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
+		err := look(ctx)
+		if apierrors.IsNotFound(err) {
+			return true, nil
+		}
+		return false, err
+	})
 }
 
 func (c *Client) resourceOf(o *unstructured.Unstructured) (dynamic.ResourceInterface, error) {

@@ -13,25 +13,31 @@ the context of the sub-chart, "service" the service's short name, such as
 {{- end -}}
 {{- end -}}
 
+{{- /*
+A map of texts, such as labels and annotations are: --set and YAML take true and
+5 for something else.
+*/ -}}
+{{- define "dapr.texts" -}}
+{{- range $name, $value := . }}
+{{ $name }}: {{ $value | toString | quote }}
+{{- end }}
+{{- end -}}
+
 {{- define "dapr.labels" -}}
 app.kubernetes.io/name: {{ .name }}
 app.kubernetes.io/component: {{ .service }}
 app.kubernetes.io/part-of: dapr
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-{{- with .root.Values.global.k8sLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- include "dapr.texts" .root.Values.global.k8sLabels }}
 {{- end -}}
 
 {{- define "dapr.podLabels" -}}
 app: {{ .name }}
 {{ include "dapr.labels" . }}
-app.kubernetes.io/version: {{ .root.Values.global.tag | quote }}
+app.kubernetes.io/version: {{ .root.Values.global.tag | trunc 63 | trimAll "-_." | quote }}
 dapr.io/control-plane: {{ .service }}
-{{- with .root.Values.global.labels }}
-{{ toYaml . }}
-{{- end }}
+{{- include "dapr.texts" .root.Values.global.labels }}
 {{- end -}}
 
 {{- /* The checksum restarts a service when settings change that it reads once. */ -}}
@@ -79,13 +85,13 @@ priorityClassName: {{ . }}
 securityContext:
   runAsNonRoot: {{ .root.Values.runAsNonRoot }}
   seccompProfile:
-    type: {{ $global.seccompProfile }}
+    type: {{ $global.seccompProfile | default "RuntimeDefault" }}
   {{- with .fsGroup }}
   fsGroup: {{ . }}
   {{- end }}
 {{- with $global.nodeSelector }}
 nodeSelector:
-  {{- toYaml . | nindent 2 }}
+  {{- include "dapr.texts" . | trim | nindent 2 }}
 {{- end }}
 affinity:
   nodeAffinity:

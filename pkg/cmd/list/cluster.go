@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/hyperdapr/dapr/pkg/cmdutil"
+	"github.com/hyperdapr/dapr/pkg/kubernetes"
 )
 
 // clusterApp is a row of what the command shows of a cluster.
@@ -26,6 +27,14 @@ func clusterRun(ctx context.Context, opts *listOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := show(opts, apps); err != nil {
+		return err
+	}
+	cmdutil.WarnOfExpiry(ctx, opts.status, opts.output, cluster, opts.now())
+	return nil
+}
+
+func show(opts *listOptions, apps []kubernetes.App) error {
 	rows := make([]clusterApp, 0, len(apps))
 	for _, app := range apps {
 		port, _ := strconv.Atoi(app.Port) // 0 without one
@@ -48,11 +57,5 @@ func clusterRun(ctx context.Context, opts *listOptions) error {
 	for i, r := range rows {
 		t.Rows = append(t.Rows, []string{r.Namespace, r.AppID, apps[i].Port, r.Age, r.Created})
 	}
-	if err := t.Write(opts.streams.Out); err != nil {
-		return err
-	}
-	if text := cluster.ExpiryWarning(ctx, opts.now()); text != "" {
-		opts.status.Warning("%s", text)
-	}
-	return nil
+	return t.Write(opts.streams.Out)
 }

@@ -3,6 +3,7 @@ package logs
 import (
 	"context"
 
+	"github.com/hyperdapr/dapr/pkg/cmdutil"
 	"github.com/hyperdapr/dapr/pkg/kubernetes"
 )
 
@@ -20,8 +21,6 @@ func clusterRun(ctx context.Context, opts *logsOptions) error {
 		return err
 	}
 	opts.status.Success("Fetched logs")
-	if text := cluster.ExpiryWarning(ctx, opts.now()); text != "" {
-		opts.status.Warning("%s", text)
-	}
+	cmdutil.WarnOfExpiry(ctx, opts.status, "", cluster, opts.now())
 	return nil
 }

@@ -82,14 +82,8 @@ func mtlsRun(ctx context.Context, opts *mtlsOptions) error {
 	}
 	// Scripts know the blank at the end.
 	fmt.Fprintf(opts.streams.Out, "Mutual TLS is %s in your Kubernetes cluster \n", state)
-	opts.warn(ctx, cluster)
+	cmdutil.WarnOfExpiry(ctx, opts.status, "", cluster, opts.now())
 	return nil
-}
-
-func (opts *mtlsOptions) warn(ctx context.Context, cluster *kubernetes.Client) {
-	if text := cluster.ExpiryWarning(ctx, opts.now()); text != "" {
-		opts.status.Warning("%s", text)
-	}
 }
 
 // bundle reads the certificate authority of the cluster.
@@ -150,7 +144,7 @@ func exportRun(ctx context.Context, opts *mtlsOptions) error {
 		return err
 	}
 	opts.status.Success("Trust certs successfully exported to %s", path)
-	opts.warn(ctx, cluster)
+	cmdutil.WarnOfExpiry(ctx, opts.status, "", cluster, opts.now())
 	return nil
 }
 

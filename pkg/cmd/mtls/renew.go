@@ -2,6 +2,8 @@ package mtls
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,7 +17,9 @@ import (
 type renewOptions struct {
 	*mtlsOptions
 
-	ca        cmdutil.CAFiles
+	ca cmdutil.CAFiles
+	// rootKey is a file.
+	rootKey   string
 	validDays int
 	restart   bool
 	// timeout is in seconds.
@@ -42,6 +46,9 @@ old root trust those that know the new one. Every sidecar takes the new root whe
 it renews its own certificate.`,
 		Example: `  dapr mtls renew-certificate --kubernetes --valid-until 365
 
+  # A new root with a key that you keep
+  dapr mtls renew-certificate --kubernetes --private-key root.key
+
   # A certificate authority of your own
   dapr mtls renew-certificate --kubernetes --ca-root-certificate ca.crt --issuer-public-certificate issuer.crt --issuer-private-key issuer.key`,
 		Args: cmdutil.NoArgs,
@@ -61,6 +68,7 @@ it renews its own certificate.`,
 	flags := cmd.Flags()
 	flags.BoolVarP(&opts.kubernetes, "kubernetes", "k", false, "Change the current Kubernetes cluster (required)")
 	opts.ca.Define(cmd)
+	flags.StringVar(&opts.rootKey, "private-key", "", "File with the private key of the new root (default: one that is thrown away once it has signed the issuer)")
 	flags.IntVar(&opts.validDays, "valid-until", 365, "Days until new certificates expire")
 	flags.BoolVar(&opts.restart, "restart", false, "Restart the control plane too, and wait until it is ready")
 	flags.IntVar(&opts.timeout, "timeout", 300, "Seconds to wait at most")
@@ -72,7 +80,6 @@ it renews its own certificate.`,
 // accepted are flags that change nothing.
 var accepted = []cmdutil.Accepted{
 	{Name: "image-variant", Default: "", Why: "there is one image, and it stays as it is"},
-	{Name: "private-key", Default: "", Why: "a new root gets a new key, which is thrown away once it has signed the issuer"},
 }
 
 func (opts *renewOptions) check() error {
@@ -81,6 +88,8 @@ func (opts *renewOptions) check() error {
 		return cmdutil.FlagErrorf("--valid-until is %d, but must be 1 day or more", opts.validDays)
 	case opts.timeout < 1:
 		return cmdutil.FlagErrorf("--timeout is %d, but must be 1 second or more", opts.timeout)
+	case opts.rootKey != "" && opts.ca.Given():
+		return cmdutil.FlagErrorf("--private-key is for a new root: leave it out, or the files of a certificate authority of your own")
 	}
 	return opts.ca.Check()
 }
@@ -129,6 +138,15 @@ func (opts *renewOptions) next(m kubernetes.MTLS, old authority.Bundle) (authori
 	_, unusable := authority.Parse(old, o.Now)
 	if unusable != nil {
 		opts.status.Warning("The certificates in use cannot vouch for the new ones (%v): restart the apps too", unusable)
+	}
+	if opts.rootKey != "" {
+		text, err := os.ReadFile(opts.rootKey)
+		if err != nil {
+			return authority.Bundle{}, fmt.Errorf("--private-key: %w", err)
+		}
+		if o.RootKey, err = authority.ParseKey(text); err != nil {
+			return authority.Bundle{}, fmt.Errorf("--private-key: %s: %w", opts.rootKey, err)
+		}
 	}
 	if !opts.ca.Given() {
 		if unusable != nil {

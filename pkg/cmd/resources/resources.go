@@ -136,6 +136,14 @@ func resourcesRun(ctx context.Context, opts *resourcesOptions) error {
 	all = slices.DeleteFunc(all, func(r kubernetes.Resource) bool {
 		return r.Name == kubernetes.SystemConfiguration || opts.name != "" && r.Name != opts.name
 	})
+	if err := show(opts, all); err != nil {
+		return err
+	}
+	cmdutil.WarnOfExpiry(ctx, opts.status, opts.output, cluster, opts.now())
+	return nil
+}
+
+func show(opts *resourcesOptions, all []kubernetes.Resource) error {
 	if opts.output != "list" {
 		items := make([]item, 0, len(all))
 		for _, r := range all {
@@ -150,11 +158,5 @@ func resourcesRun(ctx context.Context, opts *resourcesOptions) error {
 	for _, r := range all {
 		t.Rows = append(t.Rows, opts.kind.row(r, r.Created.Local().Format(cmdutil.CreatedFormat), cmdutil.Age(opts.now().Sub(r.Created))))
 	}
-	if err := t.Write(opts.streams.Out); err != nil {
-		return err
-	}
-	if text := cluster.ExpiryWarning(ctx, opts.now()); text != "" {
-		opts.status.Warning("%s", text)
-	}
-	return nil
+	return t.Write(opts.streams.Out)
 }

@@ -140,7 +140,10 @@ func TestAClusterInWords(t *testing.T) {
 		"configurations -k", "configurations -k --name traced -o yaml",
 		"mtls -k", "mtls", "mtls expiry", "mtls export -o " + certs,
 		"mtls renew-certificate", "mtls renew-certificate -k --issuer-private-key x", "mtls renew-certificate -k --valid-until 0",
-		"mtls renew-certificate -k --private-key x --valid-until 30", "mtls renew-certificate -k --valid-until 29", "mtls expiry", "components -k",
+		"mtls renew-certificate -k --private-key none.key", "mtls renew-certificate -k --private-key " + certs + "/ca.crt",
+		"mtls renew-certificate -k --private-key x --ca-root-certificate x",
+		"mtls renew-certificate -k --private-key " + certs + "/issuer.key --image-variant x --valid-until 30", "mtls renew-certificate -k --valid-until 29", "mtls expiry", "components -k",
+		"list -k --namespace nothing", "configurations -k --name quiet -o json", "status -k -o yaml",
 		"mtls renew-cert -k --restart --ca-root-certificate " + certs + "/ca.crt --issuer-public-certificate " + certs + "/issuer.crt --issuer-private-key " + certs + "/issuer.key",
 		"mtls expiry",
 	} {

@@ -12,6 +12,7 @@ import (
 	"github.com/hyperdapr/dapr/pkg/cmd/keep"
 	"github.com/hyperdapr/dapr/pkg/cmdutil"
 	"github.com/hyperdapr/dapr/pkg/iostreams"
+	"github.com/hyperdapr/dapr/pkg/kubernetes"
 	"github.com/hyperdapr/dapr/pkg/standalone"
 )
 
@@ -21,12 +22,14 @@ type runOptions struct {
 	layout      func() (standalone.Layout, error)
 	source      func() (standalone.Source, error)
 	executable  func() (string, error)
+	cluster     func() (*kubernetes.Client, error)
 	takeSignals func() <-chan os.Signal
 
 	run            standalone.RunOptions
 	componentsPath string
 	runFile        string
 	kubernetes     bool
+	env            cmdutil.Env
 	// warnings are about the given flags that are deprecated.
 	warnings []string
 }
@@ -37,8 +40,8 @@ func NewCmdRun(f *cmdutil.Factory, runF func(context.Context, *runOptions) error
 		runF = runRun
 	}
 	opts := &runOptions{
-		streams: f.IOStreams, status: f.Status, layout: f.Layout,
-		source: f.Source, executable: f.Executable, takeSignals: f.TakeSignals,
+		streams: f.IOStreams, status: f.Status, env: f.Env, layout: f.Layout,
+		source: f.Source, executable: f.Executable, cluster: f.Cluster, takeSignals: f.TakeSignals,
 	}
 	cmd := &cobra.Command{
 		Use:   "run [flags] [-- COMMAND [ARG]...]",
@@ -52,7 +55,12 @@ APP_ID and APP_PORT. Ports that are not given are free ones.
 
 Nothing is left when the run is over: whatever the app has started is asked to
 end, and killed when it has not after 5 seconds. A second Ctrl-C kills at once.
-The output of both is also kept: see "dapr logs".`,
+The output of both is also kept: see "dapr logs".
+
+With --kubernetes, run the apps of a run file in a cluster, each out of its
+containerImage in a Deployment with a sidecar, which is written into .dapr/deploy
+in the app's folder. Their output is shown until Ctrl-C is pressed or their pods
+are gone; then what was made is deleted.`,
 		Example: `  # A Node.js app that listens on port 3000
   dapr run --app-id nodeapp --app-port 3000 -- node app.js
 
@@ -63,17 +71,24 @@ The output of both is also kept: see "dapr logs".`,
   dapr run --app-id nodeapp --app-port 3000 --resources-path ./components -- node app.js
 
   # A sidecar alone, for an app that a debugger starts
-  dapr run --app-id nodeapp --app-port 3000 --dapr-http-port 3500`,
+  dapr run --app-id nodeapp --app-port 3000 --dapr-http-port 3500
+
+  # The apps of a run file, in the current cluster
+  dapr run --kubernetes --run-file dapr.yaml`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.run.Command = args
 			opts.run.Env = f.Env
 			opts.run.LogAsJSON = f.LogAsJSON
 			opts.deprecated(cmd)
+			if opts.kubernetes && opts.runFile == "" {
+				return cmdutil.FlagErrorf("which apps? give their run file with --run-file; a manifest of your own gets its sidecar with \"dapr annotate -k\"")
+			}
 			return runF(cmd.Context(), opts)
 		},
 	}
 	addFlags(cmd, opts)
+	cmdutil.ClusterFlags(cmd, f)
 	return cmd
 }
 
@@ -113,8 +128,8 @@ func addFlags(cmd *cobra.Command, opts *runOptions) {
 	cmdutil.EnumVar(cmd, &o.LogLevel, "log-level", "", "info", "Least level of the sidecar's log", standalone.LogLevels()...)
 	flags.BoolVar(&o.EnableAPILogging, "enable-api-logging", false, "Log every call of the sidecar's APIs")
 
-	flags.StringVarP(&opts.runFile, "run-file", "f", "", "Run several apps from a file (not in this version)")
-	flags.BoolVarP(&opts.kubernetes, "kubernetes", "k", false, "Run several apps from a file in Kubernetes (not in this version)")
+	flags.StringVarP(&opts.runFile, "run-file", "f", "", "With -k: the run file whose apps to run; a folder with a dapr.yaml, or - for standard input")
+	flags.BoolVarP(&opts.kubernetes, "kubernetes", "k", false, "Run the apps of a run file in a Kubernetes cluster")
 }
 
 // deprecated replaces the deprecated flags that were given.
@@ -135,10 +150,10 @@ func (opts *runOptions) deprecated(cmd *cobra.Command) {
 
 func runRun(ctx context.Context, opts *runOptions) error {
 	switch {
+	case opts.kubernetes:
+		return clusterRun(ctx, opts)
 	case opts.runFile != "":
 		return errors.New("running several apps from a file (--run-file) is not part of this version; run each with \"dapr run --app-id ID -- COMMAND\"")
-	case opts.kubernetes:
-		return errors.New("running apps in Kubernetes (--kubernetes) is not part of this version; run \"dapr run\" without it to run on this machine")
 	}
 	for _, w := range opts.warnings {
 		opts.status.Warning("%s", w)

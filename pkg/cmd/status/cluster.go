@@ -42,6 +42,14 @@ func clusterRun(ctx context.Context, opts *statusOptions) error {
 			Created: s.Created.Local().Format(cmdutil.CreatedFormat),
 		})
 	}
+	if err := show(opts, rows, services); err != nil {
+		return err
+	}
+	cmdutil.WarnOfExpiry(ctx, opts.status, opts.output, cluster, opts.now())
+	return nil
+}
+
+func show(opts *statusOptions, rows []serviceStatus, services []kubernetes.Service) error {
 	switch opts.output {
 	case "json":
 		return cmdutil.WriteJSON(opts.streams.Out, rows)
@@ -51,7 +59,12 @@ func clusterRun(ctx context.Context, opts *statusOptions) error {
 	if err := serviceTable(rows).Write(opts.streams.Out); err != nil {
 		return err
 	}
-	warn(ctx, opts, cluster, services)
+	// The table has no room for the reasons.
+	for _, s := range services {
+		for _, trouble := range s.Troubles {
+			opts.status.Warning("%s", trouble)
+		}
+	}
 	return nil
 }
 
@@ -69,16 +82,4 @@ func serviceTable(rows []serviceStatus) cmdutil.Table {
 		t.Rows = append(t.Rows, []string{r.Name, r.Namespace, r.Healthy, r.Status, strconv.Itoa(r.Replicas), r.Version, r.Age, r.Created})
 	}
 	return t
-}
-
-// warn says what the table has no room for.
-func warn(ctx context.Context, opts *statusOptions, cluster *kubernetes.Client, services []kubernetes.Service) {
-	for _, s := range services {
-		for _, trouble := range s.Troubles {
-			opts.status.Warning("%s", trouble)
-		}
-	}
-	if text := cluster.ExpiryWarning(ctx, opts.now()); text != "" {
-		opts.status.Warning("%s", text)
-	}
 }

@@ -118,9 +118,7 @@ func upgradeRun(ctx context.Context, opts *upgradeOptions) error {
 		return err
 	}
 	opts.status.Success("Success! The control plane in the namespace %s is of version %s. To verify: dapr status -k", plan.Namespace, plan.To)
-	if text := controlPlane.Cluster.ExpiryWarning(ctx, opts.now()); text != "" {
-		opts.status.Warning("%s", text)
-	}
+	cmdutil.WarnOfExpiry(ctx, opts.status, "", controlPlane.Cluster, opts.now())
 	return nil
 }
 

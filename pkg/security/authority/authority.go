@@ -77,6 +77,9 @@ type Options struct {
 	ClockSkew time.Duration
 	// Lifetime of root and issuer; the constant Lifetime when 0.
 	Lifetime time.Duration
+	// RootKey is the root's private key, for who keeps it; nil makes one that is
+	// thrown away.
+	RootKey crypto.Signer
 }
 
 func (o Options) notAfter() time.Time {
@@ -86,7 +89,7 @@ func (o Options) notAfter() time.Time {
 	return o.Now.Add(o.Lifetime)
 }
 
-// New makes a root and an issuer signed by it. The root's key is thrown away.
+// New makes a root and an issuer signed by it.
 func New(o Options) (Bundle, error) {
 	root, issuer, key, err := generate(o)
 	if err != nil {
@@ -137,9 +140,11 @@ func Prune(b Bundle, now time.Time) (Bundle, error) {
 }
 
 func generate(o Options) (root, issuer *x509.Certificate, key crypto.Signer, err error) {
-	rootKey, err := newKey()
-	if err != nil {
-		return nil, nil, nil, err
+	rootKey := o.RootKey
+	if rootKey == nil {
+		if rootKey, err = newKey(); err != nil {
+			return nil, nil, nil, err
+		}
 	}
 	if key, err = newKey(); err != nil {
 		return nil, nil, nil, err

@@ -74,6 +74,22 @@ func TestNew(t *testing.T) {
 	require.NoError(t, trusts(b.Anchors, chain))
 }
 
+func TestARootWithAKeyThatIsKept(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	o := options
+	o.RootKey = key
+	first, err := authority.New(o)
+	require.NoError(t, err)
+	second, err := authority.Rotate(first, o)
+	require.NoError(t, err)
+	for _, b := range []authority.Bundle{first, second} {
+		a := parse(t, b)
+		require.True(t, key.PublicKey.Equal(a.Anchors()[0].PublicKey))
+		require.NoError(t, trusts(first.Anchors, leaf(t, a)))
+	}
+}
+
 func TestACertificateEndsWithItsIssuer(t *testing.T) {
 	o := options
 	o.Lifetime = time.Hour

@@ -9,7 +9,7 @@ metadata:
     {{- include "dapr.labels" (merge (dict "name" (print "dapr-" .service)) .) | nindent 4 }}
   {{- with (get .root.Values.serviceAccount .service).annotations }}
   annotations:
-    {{- toYaml . | nindent 4 }}
+    {{- include "dapr.texts" . | trim | nindent 4 }}
   {{- end }}
 {{- end -}}
 
