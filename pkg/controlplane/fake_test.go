@@ -138,9 +138,9 @@ func (f *fakeCluster) DeleteOwn(_ context.Context, objects []*unstructured.Unstr
 	return []string{"Component statestore"}, nil
 }
 
-func (f *fakeCluster) Orphan(_ context.Context, _, statefulSet string) error {
+func (f *fakeCluster) Orphan(_ context.Context, _, statefulSet string) (func(context.Context) error, error) {
 	f.note("orphan %s", statefulSet)
-	return nil
+	return func(context.Context) error { f.note("replace the pods of %s", statefulSet); return f.fail["replace"] }, nil
 }
 
 func (f *fakeCluster) WaitReady(ctx context.Context, _, _ string, watch kubernetes.Watcher) error {

@@ -190,6 +190,9 @@ func (c *ControlPlane) require(ctx context.Context, p *Plan, next *helm.Release)
 	rights := rightsFor(objects, "create", "delete", "get", "patch")
 	rights = append(rights, alwaysNeeded(p.Namespace)...)
 	rights = append(rights, kubernetes.Right{Verb: "update", Resource: "configmaps", Namespace: p.Namespace}) // for the trust bundle
+	if len(p.Recreated) > 0 {
+		rights = append(rights, kubernetes.Right{Verb: "delete", Resource: "pods", Namespace: p.Namespace})
+	}
 	return c.Cluster.Require(ctx, append(rights, toWait(p.Namespace)...))
 }
 
@@ -229,25 +232,38 @@ func (c *ControlPlane) upgrade(ctx context.Context, p *Plan, report Reporter) er
 		step = "Changing version " + p.To
 	}
 	done := report.Spin(step)
-	err := c.orphan(ctx, p)
-	if err == nil {
-		_, err = p.runner.Upgrade(context.WithoutCancel(ctx), p.request)
-	}
-	if err == nil {
-		err = ctx.Err()
-	}
+	err := c.exchange(ctx, p, func() error {
+		// Helm goes on in the background when its context ends, which would race
+		// with the rollback.
+		if _, err := p.runner.Upgrade(context.WithoutCancel(ctx), p.request); err != nil {
+			return err
+		}
+		return ctx.Err()
+	})
 	done(err)
-	if err != nil {
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return c.Cluster.WaitReady(ctx, p.Namespace, selector, watcher(report))
 }
 
-// orphan deletes the StatefulSets that Helm is to make anew, and leaves their
-// pods running: the new ones take them over.
-func (c *ControlPlane) orphan(ctx context.Context, p *Plan) error {
+// exchange runs what makes Helm change the release. StatefulSets that cannot be
+// changed are deleted before, with their pods left running, and the pods are
+// replaced after.
+func (c *ControlPlane) exchange(ctx context.Context, p *Plan, change func() error) error {
+	var replace []func(context.Context) error
 	for _, name := range p.Recreated {
-		if err := c.Cluster.Orphan(ctx, p.Namespace, name); err != nil {
+		r, err := c.Cluster.Orphan(ctx, p.Namespace, name)
+		if err != nil {
+			return err
+		}
+		replace = append(replace, r)
+	}
+	if err := change(); err != nil {
+		return err
+	}
+	for _, r := range replace {
+		if err := r(ctx); err != nil {
 			return err
 		}
 	}
@@ -280,13 +296,12 @@ func (c *ControlPlane) restore(ctx context.Context, p *Plan) error {
 	if err != nil {
 		return err
 	}
-	if err := c.orphan(ctx, p); err != nil {
-		return err
-	}
-	if err := p.runner.Rollback(ctx, release, p.previous.Revision, p.timeout); err != nil {
-		return err
-	}
-	return keep(ctx)
+	return c.exchange(ctx, p, func() error {
+		if err := p.runner.Rollback(ctx, release, p.previous.Revision, p.timeout); err != nil {
+			return err
+		}
+		return keep(ctx)
+	})
 }
 
 // tellOldSidecars names what still has a sidecar of before: pods get the new one

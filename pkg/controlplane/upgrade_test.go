@@ -79,8 +79,9 @@ func TestAStatefulSetIsMadeAnewWhenItMust(t *testing.T) {
 	f.mustInstall(t)
 	p := f.plan(t, set("dapr_placement.cluster.forceInMemoryLog=false"))
 	require.Equal(t, []string{"dapr-placement-server"}, p.Recreated)
+	require.Contains(t, f.cluster.required, kubernetes.Right{Verb: "delete", Resource: "pods", Namespace: DefaultNamespace})
 	require.NoError(t, f.Upgrade(t.Context(), p, f.cluster))
-	require.Equal(t, "orphan dapr-placement-server", f.cluster.log[2])
+	require.Equal(t, []string{"orphan dapr-placement-server", "replace the pods of dapr-placement-server", "✓ Changing version 1.2.3"}, f.cluster.log[2:5])
 }
 
 func TestADowngradeLeavesTheDefinitions(t *testing.T) {
