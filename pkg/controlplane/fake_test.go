@@ -138,6 +138,11 @@ func (f *fakeCluster) DeleteOwn(_ context.Context, objects []*unstructured.Unstr
 	return []string{"Component statestore"}, nil
 }
 
+func (f *fakeCluster) DeleteLease(_ context.Context, namespace, name string) error {
+	f.note("delete the lease %s in %s", name, namespace)
+	return f.fail["lease"]
+}
+
 func (f *fakeCluster) Orphan(_ context.Context, _, statefulSet string) (func(context.Context) error, error) {
 	f.note("orphan %s", statefulSet)
 	return func(context.Context) error { f.note("replace the pods of %s", statefulSet); return f.fail["replace"] }, nil

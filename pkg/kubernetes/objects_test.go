@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	authv1 "k8s.io/api/authorization/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -281,6 +282,19 @@ func TestOrphan(t *testing.T) {
 	replace, err = c.Orphan(ctx, theNamespace, "none")
 	require.NoError(t, err, "that it is gone is no error")
 	require.NoError(t, replace(ctx))
+}
+
+func TestDeleteLease(t *testing.T) {
+	set := fake.NewClientset(&coordinationv1.Lease{ObjectMeta: named("l")})
+	c := &Client{Clientset: set}
+	require.NoError(t, c.DeleteLease(t.Context(), theNamespace, "l"))
+	left, err := set.CoordinationV1().Leases(theNamespace).List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	require.Empty(t, left.Items)
+	require.NoError(t, c.DeleteLease(t.Context(), theNamespace, "l"), "that it is gone is no error")
+
+	set.PrependReactor("delete", "leases", func(k8stesting.Action) (bool, runtime.Object, error) { return true, nil, errors.New("forbidden") })
+	require.EqualError(t, c.DeleteLease(t.Context(), theNamespace, "l"), "delete the lease l: forbidden")
 }
 
 func TestSidecarImages(t *testing.T) {

@@ -92,6 +92,16 @@ func (c *Client) replacePod(ctx context.Context, old *corev1.Pod, again bool) er
 	})
 }
 
+// DeleteLease deletes a lease of a leader election. One that is not there is no
+// error.
+func (c *Client) DeleteLease(ctx context.Context, namespace, name string) error {
+	err := c.Clientset.CoordinationV1().Leases(namespace).Delete(ctx, name, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete the lease %s: %w", name, err)
+	}
+	return nil
+}
+
 // SidecarImages counts the pods of all namespaces by the image of their sidecar.
 func (c *Client) SidecarImages(ctx context.Context) (map[string]int, error) {
 	pods, err := c.Clientset.CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: "dapr.io/sidecar-injected=true"})
