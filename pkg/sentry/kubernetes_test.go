@@ -56,6 +56,7 @@ func newCluster(t *testing.T, objects ...runtime.Object) *fakeCluster {
 			typed = append(typed, o)
 		}
 	}
+	untyped = append(untyped, ownConfiguration(map[string]any{}))
 	client := fake.NewClientset(typed...)
 	optimistic(t, client)
 	dynamic := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
@@ -241,6 +242,38 @@ func configuration(namespace, name, trustDomain string) *unstructured.Unstructur
 		"apiVersion": "dapr.io/v1alpha1", "kind": "Configuration", "metadata": map[string]any{"namespace": namespace, "name": name},
 		"spec": map[string]any{"accessControl": map[string]any{"trustDomain": trustDomain}, "unheardOf": true},
 	}}
+}
+
+// ownConfiguration is that of the control plane.
+func ownConfiguration(mtls map[string]any) *unstructured.Unstructured {
+	c := configuration(controlPlane, "daprsystem", "")
+	c.Object["spec"] = map[string]any{"mtls": mtls}
+	return c
+}
+
+// Helm creates the Configuration after the Deployment.
+func TestTheConfigurationMayComeLater(t *testing.T) {
+	c := newCluster(t)
+	dynamic := c.dynamic.(*dynamicfake.FakeDynamicClient)
+	require.NoError(t, dynamic.Tracker().Delete(configurations, controlPlane, "daprsystem"))
+	config := ownConfiguration(map[string]any{"workloadCertTTL": "7m"})
+	looks := 0
+	dynamic.PrependReactor("get", "configurations", func(clienttesting.Action) (bool, runtime.Object, error) {
+		if looks++; looks == 3 {
+			err := dynamic.Tracker().Create(configurations, config, controlPlane)
+			return err != nil, nil, err
+		}
+		return false, nil, nil
+	})
+	read := settingsFromCluster(c.cluster, controlPlane, "daprsystem")
+	s, err := read(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 7*time.Minute, s.ttl)
+
+	require.NoError(t, dynamic.Tracker().Delete(configurations, controlPlane, "daprsystem"))
+	s, err = read(t.Context())
+	require.NoError(t, err, "one that is deleted is not waited for")
+	require.Equal(t, 24*time.Hour, s.ttl)
 }
 
 func TestPodsAreWhoTheirAnnotationsSay(t *testing.T) {
