@@ -7,6 +7,7 @@
 //	probe certificate ID NAMESPACE TOKEN-FILE
 //	                                   asks sentry for the certificate of an app
 //	probe resources NAMESPACE          asks the operator for the components of a namespace
+//	probe actors ID                    tells placement that an app has actors, and keeps telling
 //	probe issuer ADDRESS               prints who has signed the certificate of a sidecar
 //	probe call AS CLAIM METHOD ADDRESS calls the sidecar of nodeapp and says that it is CLAIM; AS is
 //	                                   "itself", "forged", "nobody" or "plaintext"
@@ -44,6 +45,7 @@ func run(ctx context.Context, args []string, env func(string) string, out io.Wri
 			return certificate(ctx, args[0], args[1], args[2], out)
 		}},
 		"resources": {1, func(ctx context.Context, args []string) error { return resources(ctx, args[0], out) }},
+		"actors":    {1, func(ctx context.Context, args []string) error { return actors(ctx, args[0], out) }},
 		"issuer":    {1, func(ctx context.Context, args []string) error { return issuer(ctx, args[0], out) }},
 		"call": {4, func(ctx context.Context, args []string) error {
 			return call(ctx, args[0], args[1], args[2], args[3], out)
