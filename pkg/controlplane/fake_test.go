@@ -145,6 +145,10 @@ func (f *fakeCluster) DeleteLease(_ context.Context, namespace, name string) err
 
 func (f *fakeCluster) Orphan(_ context.Context, _, statefulSet string) (func(context.Context) error, error) {
 	f.note("orphan %s", statefulSet)
+	if err := f.fail["orphan"]; err != nil {
+		delete(f.fail, "orphan") // the next time works
+		return nil, err
+	}
 	return func(context.Context) error { f.note("replace the pods of %s", statefulSet); return f.fail["replace"] }, nil
 }
 

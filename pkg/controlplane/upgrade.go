@@ -210,13 +210,15 @@ func older(a, b string) bool {
 // Upgrade does what was planned. When the new control plane does not get ready,
 // it goes back to what was there before; then the error says so.
 func (c *ControlPlane) Upgrade(ctx context.Context, p *Plan, report Reporter) error {
-	if err := c.upgrade(ctx, p, report); err != nil {
-		return c.rollBack(ctx, p, err, report)
+	var begun bool
+	if err := c.upgrade(ctx, p, report, &begun); err != nil {
+		return c.rollBack(ctx, p, err, begun, report)
 	}
 	return c.tellOldSidecars(ctx, p, report)
 }
 
-func (c *ControlPlane) upgrade(ctx context.Context, p *Plan, report Reporter) error {
+// upgrade sets begun when more than CustomResourceDefinitions may have changed.
+func (c *ControlPlane) upgrade(ctx context.Context, p *Plan, report Reporter, begun *bool) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	if !p.Downgrade {
@@ -232,6 +234,7 @@ func (c *ControlPlane) upgrade(ctx context.Context, p *Plan, report Reporter) er
 		step = "Changing version " + p.To
 	}
 	done := report.Spin(step)
+	*begun = true
 	err := c.exchange(ctx, p, func() error {
 		// Helm goes on in the background when its context ends, which would race
 		// with the rollback.
@@ -270,14 +273,18 @@ func (c *ControlPlane) exchange(ctx context.Context, p *Plan, change func() erro
 	return nil
 }
 
-func (c *ControlPlane) rollBack(ctx context.Context, p *Plan, failure error, report Reporter) error {
-	if newest, err := p.runner.Status(context.WithoutCancel(ctx), release); err == nil && newest.Revision == p.previous.Revision {
+func (c *ControlPlane) rollBack(ctx context.Context, p *Plan, failure error, begun bool, report Reporter) error {
+	if !begun {
 		return failure // nothing but CustomResourceDefinitions was changed
+	}
+	newest, err := p.runner.Status(context.WithoutCancel(ctx), release)
+	if err == nil && newest.Revision == p.previous.Revision && len(p.Recreated) == 0 {
+		return failure // Helm has not begun, and no set was deleted before
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timeout)
 	defer cancel()
 	done := report.Spin(fmt.Sprintf("Rolling back to version %s", p.From))
-	err := c.restore(ctx, p)
+	err = c.restore(ctx, p)
 	done(err)
 	if err == nil {
 		err = c.Cluster.WaitReady(ctx, p.Namespace, selector, watcher(report))
