@@ -56,7 +56,7 @@ test: ## every test but those that need a cluster, race detector on
 test-kubernetes: ## the walkthrough on a one-node cluster that is started for it (root)
 	@.ci/deps cluster apps
 	@$(MAKE) --no-print-directory build
-	test/cluster/run.sh sh -c 'test/cluster/smoke.sh && go test -tags kubernetes -count=1 -timeout 24m -v ./test/kubernetes'
+	test/cluster/run.sh sh -c 'test/cluster/smoke.sh && go test -tags kubernetes -count=1 -failfast -timeout 24m -v ./test/kubernetes'
 
 lint: ## golangci-lint, shellcheck, and vet for the other platforms
 	@.ci/deps lint

@@ -48,7 +48,8 @@ type Cluster interface {
 	DeleteCRDs(ctx context.Context, names []string) ([]string, error)
 	CreateMissing(ctx context.Context, objects []*unstructured.Unstructured) (created []string, err error)
 	DeleteOwn(ctx context.Context, objects []*unstructured.Unstructured) (deleted []string, err error)
-	Orphan(ctx context.Context, namespace, statefulSet string) error
+	DeleteLease(ctx context.Context, namespace, name string) error
+	Orphan(ctx context.Context, namespace, statefulSet string) (replace func(context.Context) error, err error)
 	WaitReady(ctx context.Context, namespace, selector string, watch kubernetes.Watcher) error
 	KeepTrust(ctx context.Context, namespace string) (restore func(context.Context) error, err error)
 	ExpiryWarning(ctx context.Context, now time.Time) string

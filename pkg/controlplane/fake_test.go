@@ -138,9 +138,18 @@ func (f *fakeCluster) DeleteOwn(_ context.Context, objects []*unstructured.Unstr
 	return []string{"Component statestore"}, nil
 }
 
-func (f *fakeCluster) Orphan(_ context.Context, _, statefulSet string) error {
+func (f *fakeCluster) DeleteLease(_ context.Context, namespace, name string) error {
+	f.note("delete the lease %s in %s", name, namespace)
+	return f.fail["lease"]
+}
+
+func (f *fakeCluster) Orphan(_ context.Context, _, statefulSet string) (func(context.Context) error, error) {
 	f.note("orphan %s", statefulSet)
-	return nil
+	if err := f.fail["orphan"]; err != nil {
+		delete(f.fail, "orphan") // the next time works
+		return nil, err
+	}
+	return func(context.Context) error { f.note("replace the pods of %s", statefulSet); return f.fail["replace"] }, nil
 }
 
 func (f *fakeCluster) WaitReady(ctx context.Context, _, _ string, watch kubernetes.Watcher) error {

@@ -181,7 +181,7 @@ func (u *undoing) after(ctx context.Context, failure error, report Reporter) err
 
 func (u *undoing) do(ctx context.Context) error {
 	if u.release != nil {
-		if err := u.release.Uninstall(ctx, release, undoTimeout); err != nil && !errors.Is(err, helm.ErrNoRelease) {
+		if err := remove(ctx, u.cluster, u.release, u.namespace, undoTimeout); err != nil && !errors.Is(err, helm.ErrNoRelease) {
 			return err
 		}
 	}

@@ -146,7 +146,7 @@ func TestAFailedInstallationUndoesItself(t *testing.T) {
 			want:    "refused",
 			undone: []string{
 				"create namespace dapr-system", "✗ Installing version 1.2.3 into the namespace dapr-system",
-				"delete namespace dapr-system", "✓ Removing what was installed",
+				"delete the lease operator.dapr.io in dapr-system", "delete namespace dapr-system", "✓ Removing what was installed",
 				`i The CustomResourceDefinitions stay; "dapr uninstall -k --all" deletes them`,
 			},
 		},
@@ -157,7 +157,7 @@ func TestAFailedInstallationUndoesItself(t *testing.T) {
 			},
 			want: "refused",
 			undone: []string{
-				"✗ Installing version 1.2.3 into the namespace dapr-system", "✓ Removing what was installed",
+				"✗ Installing version 1.2.3 into the namespace dapr-system", "delete the lease operator.dapr.io in dapr-system", "✓ Removing what was installed",
 				`i The CustomResourceDefinitions stay; "dapr uninstall -k --all" deletes them`,
 			},
 		},
@@ -165,7 +165,7 @@ func TestAFailedInstallationUndoesItself(t *testing.T) {
 			prepare: func(f fixture) { f.cluster.ready = []error{notReady} },
 			want:    "not ready in time: dapr-operator (0 of 1 ready)",
 			undone: []string{
-				"✗ Waiting for dapr-operator", "delete namespace dapr-system", "✓ Removing what was installed",
+				"✗ Waiting for dapr-operator", "delete the lease operator.dapr.io in dapr-system", "delete namespace dapr-system", "✓ Removing what was installed",
 				`i The CustomResourceDefinitions stay; "dapr uninstall -k --all" deletes them`,
 			},
 		},

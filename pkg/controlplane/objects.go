@@ -63,6 +63,11 @@ func alwaysNeeded(namespace string) []kubernetes.Right {
 	return rights
 }
 
+// toRemove is the right to remove what the chart does not have.
+func toRemove(namespace string) kubernetes.Right {
+	return kubernetes.Right{Verb: "delete", Group: "coordination.k8s.io", Resource: "leases", Namespace: namespace}
+}
+
 // toWait are the rights to see whether pods are ready.
 func toWait(namespace string) []kubernetes.Right {
 	return []kubernetes.Right{

@@ -14,6 +14,10 @@ import (
 	"github.com/hyperdapr/dapr/pkg/kubernetes"
 )
 
+// lease is what the operator's replicas elect a leader by. They make it, so Helm
+// does not know of it.
+const lease = "operator.dapr.io"
+
 // UninstallOptions say what to remove.
 type UninstallOptions struct {
 	Namespace string
@@ -101,7 +105,7 @@ func (c *ControlPlane) planRelease(ctx context.Context, r *Removal) ([]kubernete
 	for _, verb := range []string{"delete", "get", "list", "update"} {
 		rights = append(rights, kubernetes.Right{Verb: verb, Resource: "secrets", Namespace: r.Namespace})
 	}
-	return rights, nil
+	return append(rights, toRemove(r.Namespace)), nil
 }
 
 // Absence says that there is no control plane to remove, and where there is one
@@ -150,10 +154,19 @@ func (c *ControlPlane) removeRelease(ctx context.Context, r *Removal, report Rep
 	// ours: without its definition nothing could be removed.
 	err := c.Cluster.ApplyCRDs(ctx, r.missing)
 	if err == nil {
-		err = r.runner.Uninstall(context.WithoutCancel(ctx), release, r.options.Timeout)
+		err = remove(context.WithoutCancel(ctx), c.Cluster, r.runner, r.Namespace, r.options.Timeout)
 	}
 	done(err)
 	return err
+}
+
+// remove removes the release, and what only its pods have made.
+func remove(ctx context.Context, cluster Cluster, runner helm.Runner, namespace string, timeout time.Duration) error {
+	if err := runner.Uninstall(ctx, release, timeout); err != nil {
+		return err
+	}
+	// The replicas have lost the right to make it anew by now.
+	return cluster.DeleteLease(ctx, namespace, lease)
 }
 
 func (c *ControlPlane) removeCRDs(ctx context.Context, r *Removal, report Reporter) error {

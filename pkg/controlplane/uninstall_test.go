@@ -29,7 +29,7 @@ func TestUninstall(t *testing.T) {
 	require.Empty(t, r.CRDs)
 	require.Empty(t, r.Absence())
 	require.NoError(t, f.Uninstall(t.Context(), r, f.cluster))
-	require.Equal(t, []string{"✓ Removing version 1.2.3 from the namespace dapr-system"}, f.cluster.log)
+	require.Equal(t, []string{"delete the lease operator.dapr.io in dapr-system", "✓ Removing version 1.2.3 from the namespace dapr-system"}, f.cluster.log)
 	require.Empty(t, f.helm.Releases)
 
 	require.Equal(t, "There is no control plane in the namespace dapr-system", f.removal(t, UninstallOptions{}).Absence())
@@ -45,6 +45,7 @@ func TestUninstallAll(t *testing.T) {
 	require.Equal(t, []string{
 		"delete 2 objects",
 		"i Deleted from the namespace default: Component statestore",
+		"delete the lease operator.dapr.io in dapr-system",
 		"✓ Removing version 1.2.3 from the namespace dapr-system",
 		"delete 7 definitions",
 		"✓ Deleting the CustomResourceDefinitions, and all resources of their kinds",
@@ -70,7 +71,7 @@ func TestUninstallAfterTheDefinitionsAreGone(t *testing.T) {
 	f.mustInstall(t)
 	f.cluster.crds = []string{"components.dapr.io"}
 	require.NoError(t, f.Uninstall(t.Context(), f.removal(t, UninstallOptions{}), f.cluster))
-	require.Equal(t, []string{"apply 6 definitions", "✓ Removing version 1.2.3 from the namespace dapr-system"}, f.cluster.log)
+	require.Equal(t, []string{"apply 6 definitions", "delete the lease operator.dapr.io in dapr-system", "✓ Removing version 1.2.3 from the namespace dapr-system"}, f.cluster.log)
 }
 
 func TestUninstallRefusals(t *testing.T) {

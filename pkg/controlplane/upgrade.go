@@ -190,6 +190,9 @@ func (c *ControlPlane) require(ctx context.Context, p *Plan, next *helm.Release)
 	rights := rightsFor(objects, "create", "delete", "get", "patch")
 	rights = append(rights, alwaysNeeded(p.Namespace)...)
 	rights = append(rights, kubernetes.Right{Verb: "update", Resource: "configmaps", Namespace: p.Namespace}) // for the trust bundle
+	if len(p.Recreated) > 0 {
+		rights = append(rights, kubernetes.Right{Verb: "delete", Resource: "pods", Namespace: p.Namespace})
+	}
 	return c.Cluster.Require(ctx, append(rights, toWait(p.Namespace)...))
 }
 
@@ -207,13 +210,15 @@ func older(a, b string) bool {
 // Upgrade does what was planned. When the new control plane does not get ready,
 // it goes back to what was there before; then the error says so.
 func (c *ControlPlane) Upgrade(ctx context.Context, p *Plan, report Reporter) error {
-	if err := c.upgrade(ctx, p, report); err != nil {
-		return c.rollBack(ctx, p, err, report)
+	var begun bool
+	if err := c.upgrade(ctx, p, report, &begun); err != nil {
+		return c.rollBack(ctx, p, err, begun, report)
 	}
 	return c.tellOldSidecars(ctx, p, report)
 }
 
-func (c *ControlPlane) upgrade(ctx context.Context, p *Plan, report Reporter) error {
+// upgrade sets begun when more than CustomResourceDefinitions may have changed.
+func (c *ControlPlane) upgrade(ctx context.Context, p *Plan, report Reporter, begun *bool) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	if !p.Downgrade {
@@ -229,39 +234,57 @@ func (c *ControlPlane) upgrade(ctx context.Context, p *Plan, report Reporter) er
 		step = "Changing version " + p.To
 	}
 	done := report.Spin(step)
-	err := c.orphan(ctx, p)
-	if err == nil {
-		_, err = p.runner.Upgrade(context.WithoutCancel(ctx), p.request)
-	}
-	if err == nil {
-		err = ctx.Err()
-	}
+	*begun = true
+	err := c.exchange(ctx, p, func() error {
+		// Helm goes on in the background when its context ends, which would race
+		// with the rollback.
+		if _, err := p.runner.Upgrade(context.WithoutCancel(ctx), p.request); err != nil {
+			return err
+		}
+		return ctx.Err()
+	})
 	done(err)
-	if err != nil {
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return c.Cluster.WaitReady(ctx, p.Namespace, selector, watcher(report))
 }
 
-// orphan deletes the StatefulSets that Helm is to make anew, and leaves their
-// pods running: the new ones take them over.
-func (c *ControlPlane) orphan(ctx context.Context, p *Plan) error {
+// exchange runs what makes Helm change the release. StatefulSets that cannot be
+// changed are deleted before, with their pods left running, and the pods are
+// replaced after.
+func (c *ControlPlane) exchange(ctx context.Context, p *Plan, change func() error) error {
+	var replace []func(context.Context) error
 	for _, name := range p.Recreated {
-		if err := c.Cluster.Orphan(ctx, p.Namespace, name); err != nil {
+		r, err := c.Cluster.Orphan(ctx, p.Namespace, name)
+		if err != nil {
+			return err
+		}
+		replace = append(replace, r)
+	}
+	if err := change(); err != nil {
+		return err
+	}
+	for _, r := range replace {
+		if err := r(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *ControlPlane) rollBack(ctx context.Context, p *Plan, failure error, report Reporter) error {
-	if newest, err := p.runner.Status(context.WithoutCancel(ctx), release); err == nil && newest.Revision == p.previous.Revision {
+func (c *ControlPlane) rollBack(ctx context.Context, p *Plan, failure error, begun bool, report Reporter) error {
+	if !begun {
 		return failure // nothing but CustomResourceDefinitions was changed
+	}
+	newest, err := p.runner.Status(context.WithoutCancel(ctx), release)
+	if err == nil && newest.Revision == p.previous.Revision && len(p.Recreated) == 0 {
+		return failure // Helm has not begun, and no set was deleted before
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timeout)
 	defer cancel()
 	done := report.Spin(fmt.Sprintf("Rolling back to version %s", p.From))
-	err := c.restore(ctx, p)
+	err = c.restore(ctx, p)
 	done(err)
 	if err == nil {
 		err = c.Cluster.WaitReady(ctx, p.Namespace, selector, watcher(report))
@@ -280,13 +303,12 @@ func (c *ControlPlane) restore(ctx context.Context, p *Plan) error {
 	if err != nil {
 		return err
 	}
-	if err := c.orphan(ctx, p); err != nil {
-		return err
-	}
-	if err := p.runner.Rollback(ctx, release, p.previous.Revision, p.timeout); err != nil {
-		return err
-	}
-	return keep(ctx)
+	return c.exchange(ctx, p, func() error {
+		if err := p.runner.Rollback(ctx, release, p.previous.Revision, p.timeout); err != nil {
+			return err
+		}
+		return keep(ctx)
+	})
 }
 
 // tellOldSidecars names what still has a sidecar of before: pods get the new one

@@ -79,8 +79,19 @@ func TestAStatefulSetIsMadeAnewWhenItMust(t *testing.T) {
 	f.mustInstall(t)
 	p := f.plan(t, set("dapr_placement.cluster.forceInMemoryLog=false"))
 	require.Equal(t, []string{"dapr-placement-server"}, p.Recreated)
+	require.Contains(t, f.cluster.required, kubernetes.Right{Verb: "delete", Resource: "pods", Namespace: DefaultNamespace})
 	require.NoError(t, f.Upgrade(t.Context(), p, f.cluster))
-	require.Equal(t, "orphan dapr-placement-server", f.cluster.log[2])
+	require.Equal(t, []string{"orphan dapr-placement-server", "replace the pods of dapr-placement-server", "✓ Changing version 1.2.3"}, f.cluster.log[2:5])
+}
+
+func TestASetThatWasDeletedComesBack(t *testing.T) {
+	f := newFixture(t)
+	f.mustInstall(t)
+	p := f.plan(t, set("dapr_placement.cluster.forceInMemoryLog=false"))
+	f.cluster.fail["orphan"] = errors.New("the time is over")
+	require.EqualError(t, f.Upgrade(t.Context(), p, f.cluster), "the time is over")
+	require.Equal(t, []string{"Rollback to 1"}, f.helm.Calls, "Helm had not begun, but the set was gone")
+	require.Equal(t, "i Version 1.2.3 runs again", f.cluster.log[len(f.cluster.log)-1])
 }
 
 func TestADowngradeLeavesTheDefinitions(t *testing.T) {

@@ -12,15 +12,33 @@ import (
 	"github.com/hyperdapr/dapr/pkg/telemetry"
 )
 
+// claim is who a call's header says it is from. The app is told the same.
+type claim struct{ appID, namespace string }
+
+// check refuses a claim that is not what the certificate says. A header that is
+// missing claims nothing.
+func (c claim) check(caller security.ID) error {
+	if c.appID != "" && c.appID != caller.AppID || c.namespace != "" && c.namespace != caller.Namespace {
+		return status.Errorf(codes.PermissionDenied, "the call says that it is from app %q of namespace %q, but its certificate is that of %s", c.appID, c.namespace, caller)
+	}
+	return nil
+}
+
 // admit refuses a call of another sidecar that the app's policy denies. Who
 // calls is what the certificate says, never what a header says.
-func (b *Block) admit(ctx context.Context, method, verb string) error {
+func (b *Block) admit(ctx context.Context, says claim, method, verb string) error {
+	id, proved := security.PeerID(ctx)
+	if proved {
+		if err := says.check(id); err != nil {
+			return err
+		}
+	}
 	policy := b.o.Access
 	if policy == nil || policy.AllowsAll() {
 		return nil
 	}
 	var caller *security.ID
-	if id, ok := security.PeerID(ctx); ok {
+	if proved {
 		caller = &id
 	}
 	if b.o.App != nil && !b.o.App.Protocol().IsHTTP() {

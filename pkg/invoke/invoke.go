@@ -253,9 +253,10 @@ func (b *Block) ServeInvoke(ctx context.Context, req *app.Request) (*app.Respons
 	if req.Path, err = normalize(req.Path); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	metrics := b.metrics.caller(req.Header.Get("Dapr-Caller-App-Id"))
+	says := claim{req.Header.Get("Dapr-Caller-App-Id"), req.Header.Get("Dapr-Caller-Namespace")}
+	metrics := b.metrics.caller(says.appID)
 	metrics.received.Inc()
-	if err := b.admit(ctx, req.Path, req.Verb); err != nil {
+	if err := b.admit(ctx, says, req.Path, req.Verb); err != nil {
 		metrics.sent(int(status.Code(err)))
 		return nil, err
 	}

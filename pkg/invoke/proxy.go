@@ -101,10 +101,10 @@ func (b *Block) ProxyFromPeer(_ any, in grpc.ServerStream) error {
 	if c, err := b.parse(ids[0]); err != nil || c.appID != b.o.AppID {
 		return status.Errorf(codes.NotFound, "this is the sidecar of %s, not of %s", b.o.AppID, ids[0])
 	}
-	caller := strings.Join(md.Get(callerMD), ",")
-	metrics := b.metrics.caller(caller)
+	says := claim{strings.Join(md.Get(callerMD), ","), strings.Join(md.Get(callerNamespaceMD), ",")}
+	metrics := b.metrics.caller(says.appID)
 	metrics.received.Inc()
-	err := b.admit(in.Context(), method, "")
+	err := b.admit(in.Context(), says, method, "")
 	if err == nil {
 		err = b.proxyToApp(in, method, md)
 	}

@@ -18,12 +18,14 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	authv1 "k8s.io/api/authorization/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 	k8stesting "k8s.io/client-go/testing"
@@ -238,12 +240,61 @@ func TestANamespaceThatMayNotBeSeen(t *testing.T) {
 }
 
 func TestOrphan(t *testing.T) {
-	set := fake.NewClientset(&appsv1.StatefulSet{ObjectMeta: named("s")})
-	c := &Client{Clientset: set}
-	require.NoError(t, c.Orphan(t.Context(), theNamespace, "s"))
-	deletion := set.Actions()[0].(k8stesting.DeleteActionImpl)
+	wanted := int32(2)
+	set := func() *appsv1.StatefulSet {
+		s := &appsv1.StatefulSet{ObjectMeta: named("s")}
+		s.Spec.Replicas, s.Spec.Selector = &wanted, &metav1.LabelSelector{MatchLabels: map[string]string{"app": "s"}}
+		return s
+	}
+	ready := corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}}
+	pod := func(name, uid string) *corev1.Pod {
+		p := podOf("s", ready)
+		p.Name, p.UID = name, types.UID(uid)
+		return p
+	}
+	cluster := fake.NewClientset(set(), pod("s-10", "old"), pod("s-1", "old"), pod("s-0", "old"))
+	c, ctx := &Client{Clientset: cluster}, t.Context()
+	replace, err := c.Orphan(ctx, theNamespace, "s")
+	require.NoError(t, err)
+	var deletion k8stesting.DeleteActionImpl
+	for _, action := range cluster.Actions() {
+		if action.Matches("delete", "statefulsets") {
+			deletion = action.(k8stesting.DeleteActionImpl)
+		}
+	}
 	require.Equal(t, metav1.DeletePropagationOrphan, *deletion.DeleteOptions.PropagationPolicy)
-	require.NoError(t, c.Orphan(t.Context(), theNamespace, "s"), "that it is gone is no error")
+
+	// The controller makes a pod anew when it is deleted.
+	_, err = cluster.AppsV1().StatefulSets(theNamespace).Create(ctx, set(), metav1.CreateOptions{})
+	require.NoError(t, err)
+	var deleted []string
+	cluster.PrependReactor("delete", "pods", func(action k8stesting.Action) (bool, runtime.Object, error) {
+		name := action.(k8stesting.DeleteAction).GetName()
+		deleted = append(deleted, name)
+		if name == "s-10" {
+			return false, nil, nil
+		}
+		return true, nil, cluster.Tracker().Update(corev1.SchemeGroupVersion.WithResource("pods"), pod(name, "new"), theNamespace)
+	})
+	require.NoError(t, replace(ctx))
+	require.Equal(t, []string{"s-0", "s-1", "s-10"}, deleted, "one after the other, and one that is too many")
+
+	replace, err = c.Orphan(ctx, theNamespace, "none")
+	require.NoError(t, err, "that it is gone is no error")
+	require.NoError(t, replace(ctx))
+}
+
+func TestDeleteLease(t *testing.T) {
+	set := fake.NewClientset(&coordinationv1.Lease{ObjectMeta: named("l")})
+	c := &Client{Clientset: set}
+	require.NoError(t, c.DeleteLease(t.Context(), theNamespace, "l"))
+	left, err := set.CoordinationV1().Leases(theNamespace).List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	require.Empty(t, left.Items)
+	require.NoError(t, c.DeleteLease(t.Context(), theNamespace, "l"), "that it is gone is no error")
+
+	set.PrependReactor("delete", "leases", func(k8stesting.Action) (bool, runtime.Object, error) { return true, nil, errors.New("forbidden") })
+	require.EqualError(t, c.DeleteLease(t.Context(), theNamespace, "l"), "delete the lease l: forbidden")
 }
 
 func TestSidecarImages(t *testing.T) {

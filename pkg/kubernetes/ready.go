@@ -80,6 +80,9 @@ func (e *NotReadyError) Error() string {
 // *NotReadyError.
 func (c *Client) WaitReady(ctx context.Context, namespace, selector string, watch Watcher) error {
 	workloads, err := c.Workloads(ctx, namespace, selector)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return c.notReady(context.WithoutCancel(ctx), namespace, selector)
+	}
 	if err != nil {
 		return err
 	}
@@ -240,10 +243,13 @@ func (c *Client) troublesOf(ctx context.Context, namespace string, w Workload) (
 			troubles = append(troubles, t)
 		}
 	}
-	if w.refused != "" {
+	switch {
+	case w.refused != "":
 		troubles = append(troubles, Trouble{Pod: w.Name, Reason: reasonRefused, Message: w.refused})
-	} else if len(pods.Items) == 0 && w.Wanted > 0 {
+	case len(pods.Items) == 0 && w.Wanted > 0:
 		troubles = append(troubles, Trouble{Pod: w.Name, Reason: reasonNoPods})
+	case len(troubles) == 0 && !w.Done:
+		troubles = append(troubles, Trouble{Pod: w.Name, Reason: reasonStuck})
 	}
 	return troubles, nil
 }

@@ -112,11 +112,14 @@ func TestWaitReadyInVain(t *testing.T) {
 		Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Message: `pods "x" is forbidden: violates PodSecurity`,
 	}}
 	pull := "failed to resolve reference"
+	stuck := deployment("stuck", 1, 1)
+	stuck.Generation = stuck.Status.ObservedGeneration + 1
+	ready := corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}}
 	set := fake.NewClientset(
 		deployment("crash", 1, 0), podOf("crash", container(crashed(3, "Error", ""))),
 		deployment("pull", 1, 0), podOf("pull", container(waiting("ImagePullBackOff", "Back-off pulling image"))),
 		deployment("slow", 1, 0), podOf("slow", container(corev1.ContainerState{Running: &corev1.ContainerStateRunning{}})),
-		deployment("fine", 1, 1), refused, deployment("empty", 1, 0),
+		deployment("fine", 1, 1), refused, deployment("empty", 1, 0), stuck, podOf("stuck", ready),
 		event("pull-1", "older", 2), event("pull-1", pull, 1), event("slow-1", "Readiness probe failed: HTTP probe failed with statuscode: 500", 1),
 	)
 	set.PrependReactor("list", "events", onlyAbout)
@@ -125,15 +128,16 @@ func TestWaitReadyInVain(t *testing.T) {
 	err := (&Client{Clientset: set}).WaitReady(ctx, theNamespace, "", Watcher{})
 	var notReady *NotReadyError
 	require.ErrorAs(t, err, &notReady)
-	require.Len(t, notReady.Workloads, 5)
-	require.EqualError(t, err, `not ready in time: crash (0 of 1 ready), empty (0 of 1 ready), pull (0 of 1 ready), refused (0 of 1 ready), slow (0 of 1 ready)
+	require.Len(t, notReady.Workloads, 6)
+	require.EqualError(t, err, `not ready in time: crash (0 of 1 ready), empty (0 of 1 ready), pull (0 of 1 ready), refused (0 of 1 ready), slow (0 of 1 ready), stuck (1 of 1 ready)
   pod crash-1: it ended with exit code 3
     | fake logs
   empty: it has no pods yet
   pod pull-1: the image example.com/dapr:1 cannot be pulled: failed to resolve reference
   refused: the cluster refuses its pods: pods "x" is forbidden: violates PodSecurity
   pod slow-1: it runs but does not say that it is ready: Readiness probe failed: HTTP probe failed with statuscode: 500
-    | fake logs`)
+    | fake logs
+  stuck: its pods are ready, but not of the newest kind`)
 }
 
 func TestAWaitThatIsInterrupted(t *testing.T) {

@@ -15,6 +15,7 @@ const logLines = 10
 const (
 	reasonRefused       = "PodsRefused"
 	reasonNoPods        = "NoPods"
+	reasonStuck         = "Stuck"
 	reasonUnschedulable = "Unschedulable"
 	reasonCrashed       = "Crashed"
 	reasonStarting      = "ContainerCreating"
@@ -49,7 +50,8 @@ func (t Trouble) String() string { return t.who() + t.what() }
 
 // who begins the sentence that what ends.
 func (t Trouble) who() string {
-	if t.Reason == reasonRefused || t.Reason == reasonNoPods {
+	switch t.Reason {
+	case reasonRefused, reasonNoPods, reasonStuck:
 		return t.Pod + ": "
 	}
 	return "pod " + t.Pod + ": "
@@ -61,6 +63,8 @@ func (t Trouble) what() string {
 		return "the cluster refuses its pods" + colon(t.Message)
 	case reasonNoPods:
 		return "it has no pods yet" + colon(t.Message)
+	case reasonStuck:
+		return "its pods are ready, but not of the newest kind" + colon(t.Message)
 	case reasonUnschedulable:
 		return "no node takes it" + colon(t.Message)
 	case "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable":
@@ -105,7 +109,7 @@ func colon(text string) string {
 // passing tells of what is no trouble unless it lasts.
 func (t Trouble) passing() bool {
 	switch t.Reason {
-	case reasonStarting, reasonNotReady, reasonNoPods, reasonTerminating, "PodInitializing":
+	case reasonStarting, reasonNotReady, reasonNoPods, reasonStuck, reasonTerminating, "PodInitializing":
 		return true
 	}
 	return false
@@ -114,7 +118,7 @@ func (t Trouble) passing() bool {
 // needsEvents tells that the pod itself does not say what is wrong.
 func (t Trouble) needsEvents() bool {
 	switch t.Reason {
-	case reasonStarting, reasonNotReady, reasonNoPods:
+	case reasonStarting, reasonNotReady, reasonNoPods, reasonStuck:
 		return true
 	case "ImagePullBackOff":
 		// "Back-off pulling image" says nothing; the failed attempt's event does.

@@ -21,8 +21,10 @@ import (
 	"google.golang.org/grpc/status"
 	authv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/hyperdapr/dapr/pkg/kubeapi/kubeapitest"
@@ -57,6 +59,7 @@ func startCluster(t *testing.T, objects ...any) *fakeCluster {
 			require.Fail(t, "an object of an unknown kind", "%T", o)
 		}
 	}
+	api.Add("/apis/dapr.io/v1alpha1/namespaces/"+controlPlane+"/configurations", ownConfiguration(map[string]any{}))
 	c, err := newCluster(api.Config())
 	require.NoError(t, err)
 	return &fakeCluster{c, api}
@@ -200,6 +203,42 @@ func configuration(namespace, name, trustDomain string) *unstructured.Unstructur
 		"apiVersion": "dapr.io/v1alpha1", "kind": "Configuration", "metadata": map[string]any{"namespace": namespace, "name": name},
 		"spec": map[string]any{"accessControl": map[string]any{"trustDomain": trustDomain}, "unheardOf": true},
 	}}
+}
+
+// ownConfiguration is that of the control plane.
+func ownConfiguration(mtls map[string]any) *unstructured.Unstructured {
+	c := configuration(controlPlane, "daprsystem", "")
+	c.Object["spec"] = map[string]any{"mtls": mtls}
+	return c
+}
+
+// Helm creates the Configuration after the Deployment.
+func TestTheConfigurationMayComeLater(t *testing.T) {
+	c := startCluster(t)
+	require.NoError(t, c.configurations.Delete(t.Context(), controlPlane, "daprsystem"))
+	config := ownConfiguration(map[string]any{"workloadCertTTL": "7m"})
+	const path = "/apis/dapr.io/v1alpha1/namespaces/" + controlPlane + "/configurations"
+	looks := 0
+	c.api.Answer(http.MethodGet, path+"/daprsystem", func(w http.ResponseWriter, _ *http.Request) {
+		looks++
+		w.Header().Set("Content-Type", "application/json")
+		var answer any = config.Object
+		if looks < 3 {
+			w.WriteHeader(http.StatusNotFound)
+			answer = apierrors.NewNotFound(schema.GroupResource{Group: "dapr.io", Resource: "configurations"}, "daprsystem").Status()
+		}
+		_ = json.NewEncoder(w).Encode(answer) // a client that left
+	})
+	read := settingsFromCluster(c.cluster, controlPlane, "daprsystem")
+	s, err := read(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 7*time.Minute, s.ttl)
+	require.Equal(t, 3, looks)
+
+	c.api.Answer(http.MethodGet, path+"/daprsystem", nil)
+	s, err = read(t.Context())
+	require.NoError(t, err, "one that is deleted is not waited for")
+	require.Equal(t, 24*time.Hour, s.ttl)
 }
 
 func TestPodsAreWhoTheirAnnotationsSay(t *testing.T) {

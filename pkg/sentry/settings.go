@@ -8,6 +8,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/hyperdapr/dapr/pkg/resource"
 )
@@ -36,10 +37,27 @@ func settingsFromFile(path string, given bool) settingsSource {
 	}
 }
 
-// settingsFromCluster reads a Configuration of the control plane's namespace.
+// How much later than the service its Configuration may come, and how often it
+// is looked for until then.
+const (
+	configurationWait = 30 * time.Second
+	configurationLook = 200 * time.Millisecond
+)
+
+// settingsFromCluster reads a Configuration of the control plane's namespace. The
+// first reading waits for it: whoever installs the control plane with Helm gets
+// what is of our own kinds last. Without one the defaults apply.
 func settingsFromCluster(c *cluster, namespace, name string) settingsSource {
+	first := true
 	return func(ctx context.Context) (settings, error) {
 		conf, err := c.configuration(ctx, namespace, name)
+		if first && apierrors.IsNotFound(err) {
+			_ = wait.PollUntilContextTimeout(ctx, configurationLook, configurationWait, false, func(ctx context.Context) (bool, error) {
+				conf, err = c.configuration(ctx, namespace, name)
+				return !apierrors.IsNotFound(err), nil
+			}) // err says more than that the time is over
+		}
+		first = false
 		if apierrors.IsNotFound(err) {
 			conf, err = resource.NewConfiguration(), nil
 		}

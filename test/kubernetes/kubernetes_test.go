@@ -123,7 +123,7 @@ func eventually(t *testing.T, within time.Duration, look func() error) {
 // pod is what the tests look at in a pod.
 type pod struct {
 	Metadata struct {
-		Name              string
+		Name, UID         string
 		DeletionTimestamp string
 	}
 	Status struct {
@@ -148,11 +148,17 @@ func (p pod) ready() string {
 	return fmt.Sprintf("%d/%d", ready, len(p.Status.ContainerStatuses))
 }
 
-// pods returns those with a label that are not on their way out.
+// pods returns those of the apps with a label that are not on their way out.
 func (c cluster) pods(t *testing.T, selector string) []pod {
 	t.Helper()
+	return c.podsIn(t, "default", selector)
+}
+
+// podsIn is pods of another namespace.
+func (c cluster) podsIn(t *testing.T, namespace, selector string) []pod {
+	t.Helper()
 	var list struct{ Items []pod }
-	require.NoError(t, json.Unmarshal([]byte(c.kubectl(t, "get", "pods", "-l", selector, "-o", "json")), &list))
+	require.NoError(t, json.Unmarshal([]byte(c.kubectl(t, "get", "pods", "-n", namespace, "-l", selector, "-o", "json")), &list))
 	var alive []pod
 	for _, p := range list.Items {
 		if p.Metadata.DeletionTimestamp == "" {

@@ -16,31 +16,35 @@ import (
 )
 
 // TestWalkthrough is the whole story, in the order of a reader who follows it.
-// Each step needs those before it, so the first that fails ends it.
+// Each step needs those before it, so the first that fails ends it, but for what
+// is only measured.
 func TestWalkthrough(t *testing.T) {
 	c := theCluster(t)
 	for _, step := range []struct {
-		name string
-		do   func(*testing.T, cluster)
+		name     string
+		do       func(*testing.T, cluster)
+		measures bool
 	}{
-		{"images are built and loaded", images},
-		{"nothing is installed yet", beforeInit},
-		{"an installation that fails undoes itself", failedInit},
-		{"the control plane is installed", initialise},
-		{"status tells how it is", status},
-		{"Redis and the component are applied", stateStore},
-		{"legacy apps share state", func(t *testing.T, c cluster) { apps(t, c, "legacy", "/v1.0/state") }},
-		{"state outlives both apps", stateSurvives},
-		{"the commands show the apps", commands},
-		{"the sidecar refuses strangers", strangersAreRefused},
-		{"the same in today's form", func(t *testing.T, c cluster) { apps(t, c, "today", "/v1.0/state/statestore") }},
-		{"a denied method is refused", deniedMethod},
-		{"an upgrade disturbs nobody", func(t *testing.T, c cluster) { undisturbed(t, c, upgrade) }},
-		{"certificates are renewed under load", func(t *testing.T, c cluster) { undisturbed(t, c, renew) }},
-		{"mistakes are told of", mistakes},
-		{"nothing is left", uninstall},
+		{name: "images are built and loaded", do: images},
+		{name: "nothing is installed yet", do: beforeInit},
+		{name: "an installation that fails undoes itself", do: failedInit},
+		{name: "the control plane is installed", do: initialise},
+		{name: "status tells how it is", do: status},
+		{name: "it holds little memory", do: idleMemory, measures: true},
+		{name: "Redis and the component are applied", do: stateStore},
+		{name: "legacy apps share state", do: func(t *testing.T, c cluster) { apps(t, c, "legacy", "/v1.0/state") }},
+		{name: "state outlives both apps", do: stateSurvives},
+		{name: "the commands show the apps", do: commands},
+		{name: "the sidecar refuses strangers", do: strangersAreRefused},
+		{name: "the same in today's form", do: func(t *testing.T, c cluster) { apps(t, c, "today", "/v1.0/state/statestore") }},
+		{name: "a denied method is refused", do: deniedMethod},
+		{name: "a stolen identity is refused", do: stolenIdentity},
+		{name: "an upgrade disturbs nobody", do: func(t *testing.T, c cluster) { undisturbed(t, c, upgrade) }},
+		{name: "certificates are renewed under load", do: func(t *testing.T, c cluster) { undisturbed(t, c, renew) }},
+		{name: "mistakes are told of", do: mistakes},
+		{name: "the apps go on when nothing is left", do: func(t *testing.T, c cluster) { undisturbed(t, c, uninstall) }},
 	} {
-		if !t.Run(step.name, func(t *testing.T) { step.do(t, c) }) {
+		if !t.Run(step.name, func(t *testing.T) { step.do(t, c) }) && !step.measures {
 			c.postmortem(t)
 			t.Fatalf("the walkthrough ends at: %s", step.name)
 		}
@@ -66,6 +70,7 @@ func images(t *testing.T, c cluster) {
 	c.types(t, "image", "save", archive)
 	c.load(t, archive)
 	c.loadApps(t)
+	c.loadProbe(t)
 }
 
 func beforeInit(t *testing.T, c cluster) {
@@ -74,16 +79,58 @@ func beforeInit(t *testing.T, c cluster) {
 	require.Contains(t, c.types(t, "list", "-k"), "No Dapr instances found.")
 }
 
+// failedInit types what cannot work, and reads why.
 func failedInit(t *testing.T, c cluster) {
-	require.Contains(t, c.fails(t, "init", "-k", "--set", "global.mtls.enabld=true"), "enabld")
-	out := c.fails(t, "init", "-k", "--wait", "--timeout", "15", "--image-registry", "registry.invalid/team")
-	require.Contains(t, out, "the image registry.invalid/team/dapr:")
-	require.Contains(t, out, "cannot be pulled")
-	c.nothingLeft(t)
+	noCluster(t, c)
+	out := c.fails(t, "init", "-k", "--set", "global.mtls.enabld=true")
+	require.Contains(t, out, `did you mean "enabled"`)
+	require.Contains(t, c.fails(t, "init", "-k", "--set", "global.ha.replicaCount=many"), "global.ha.replicaCount")
+	for _, tt := range []struct {
+		name string
+		args []string
+		want []string
+	}{
+		{
+			"an image that cannot be pulled", []string{"--image-registry", "registry.invalid/team"},
+			[]string{"not ready in time: ", "the image registry.invalid/team/dapr:", "cannot be pulled: failed to pull", "lookup registry.invalid"},
+		},
+		{
+			"a node that is not there", []string{"--set", "global.nodeSelector.disk=fast"},
+			[]string{"not ready in time: ", "no node takes it: 0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector"},
+		},
+		{
+			"a crash", []string{"--set", "dapr_sentry.extraArgs={--nonsense}"},
+			[]string{"not ready in time: ", "it ended with exit code 2", "| sentry: unknown flag --nonsense"},
+		},
+	} {
+		out := c.fails(t, append([]string{"init", "-k", "--wait", "--timeout", "8"}, tt.args...)...)
+		for _, want := range tt.want {
+			require.Contains(t, out, want, tt.name)
+		}
+		c.nothingLeft(t)
+	}
+	tooFewRights(t, c)
+}
 
-	// Somebody who may look, and do nothing.
+func noCluster(t *testing.T, c cluster) {
+	require.Contains(t, c.fails(t, "status", "-k", "--kubeconfig", filepath.Join(t.TempDir(), "none")), "no such file")
+	require.Contains(t, c.fails(t, "init", "-k", "--context", "kubeon"), `has no context "kubeon" (it has kubeone); did you mean "kubeone"?`)
+
+	elsewhere := filepath.Join(t.TempDir(), "kubeconfig")
+	config := c.kubectl(t, "config", "view", "--raw", "--minify")
+	require.NoError(t, os.WriteFile(elsewhere, []byte(config), 0o600))
+	c.kubectl(t, "--kubeconfig", elsewhere, "config", "set-cluster", "kubeone", "--server=https://127.0.0.1:1")
+	require.Contains(t, c.fails(t, "init", "-k", "--kubeconfig", elsewhere), "connection refused; is it running, and is the context right?")
+
+	nowhere := c
+	nowhere.env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
+	require.Contains(t, nowhere.fails(t, "init", "-k"), "no cluster to talk to: there is no kubeconfig in ")
+}
+
+// tooFewRights is somebody who may look, and make Deployments, and no more.
+func tooFewRights(t *testing.T, c cluster) {
 	c.kubectl(t, "create", "serviceaccount", "guest")
-	c.kubectl(t, "create", "clusterrole", "guest", "--verb=get,list", "--resource=pods,secrets")
+	c.kubectl(t, "create", "clusterrole", "guest", "--verb=get,list,create", "--resource=pods,secrets,deployments.apps")
 	c.kubectl(t, "create", "clusterrolebinding", "guest", "--clusterrole=guest", "--serviceaccount=default:guest")
 	guest := filepath.Join(t.TempDir(), "kubeconfig")
 	config := c.kubectl(t, "config", "view", "--raw", "--minify")
@@ -91,9 +138,11 @@ func failedInit(t *testing.T, c cluster) {
 	token := c.kubectl(t, "create", "token", "guest")
 	c.kubectl(t, "--kubeconfig", guest, "config", "set-credentials", "guest", "--token="+token)
 	c.kubectl(t, "--kubeconfig", guest, "config", "set-context", "--current", "--user=guest")
-	out = c.fails(t, "init", "-k", "--kubeconfig", guest)
+	out := c.fails(t, "init", "-k", "--kubeconfig", guest)
 	require.Contains(t, out, "too few rights")
-	require.Contains(t, out, "deployments.apps: create")
+	require.Contains(t, out, "statefulsets.apps: create")
+	require.NotContains(t, out, "deployments.apps", "that right it has")
+	c.nothingLeft(t)
 	c.types(t, "list", "-k", "--kubeconfig", guest)
 	c.kubectl(t, "delete", "clusterrolebinding/guest", "clusterrole/guest", "serviceaccount/guest")
 }
@@ -235,12 +284,19 @@ func commands(t *testing.T, c cluster) {
 	}
 }
 
+// strangersAreRefused calls the Node app's sidecar over the network, without a
+// certificate. That the app answers one with a certificate is seen before.
 func strangersAreRefused(t *testing.T, c cluster) {
-	node := c.waitForPod(t, "app=node", "2/2")
-	for _, port := range []string{"50002", "3500", "50001"} {
-		_, err := c.get(t, "http://"+node.Status.PodIP+":"+port+"/v1.0/healthz")
-		require.Error(t, err, "port %s answers whoever asks", port)
-		t.Log(err)
+	node := c.waitForPod(t, "app=node", "2/2").Status.PodIP
+	c.startProbe(t)
+	defer c.endProbe(t)
+	require.Equal(t, "answered 200\n", c.probe(t, "call", "itself", "probe", "GET order", node+":50002"))
+	c.probeIsRefused(t, "error reading server preface", "call", "plaintext", "probe", "GET order", node+":50002")
+	c.probeIsRefused(t, "certificate required", "call", "nobody", "probe", "GET order", node+":50002")
+	// What is for the app alone listens where only the app reaches it.
+	for _, port := range []string{"3500", "50001"} {
+		_, err := c.get(t, "http://"+node+":"+port+"/v1.0/healthz")
+		require.ErrorContains(t, err, "connection refused", "port %s", port)
 	}
 }
 
@@ -273,14 +329,16 @@ func deniedMethod(t *testing.T, c cluster) {
 	c.grows(t)
 }
 
-// undisturbed does something while both apps work, and no call may fail.
+// undisturbed does something while both apps work and a third one calls all the
+// time, and no call may fail.
 func undisturbed(t *testing.T, c cluster, do func(*testing.T, cluster)) {
+	l := c.startLoad(t)
 	python := c.waitForPod(t, "app=python", "2/2").Metadata.Name
 	node := c.waitForPod(t, "app=node", "2/2").Metadata.Name
 	begin := c.grows(t)
 	since := time.Now().UTC().Format(time.RFC3339)
 
-	do(t, c)
+	l.through(t, func() { do(t, c) })
 
 	end := c.grows(t)
 	require.Greater(t, end, begin)
@@ -310,14 +368,12 @@ func renew(t *testing.T, c cluster) {
 }
 
 func mistakes(t *testing.T, c cluster) {
-	t.Log(c.fails(t, "init", "-k"))
-	require.Contains(t, c.fails(t, "list", "-k", "--context", "kubeon"), "kubeon")
-	require.Contains(t, c.fails(t, "status", "-k", "--kubeconfig", filepath.Join(t.TempDir(), "none")), "no such file")
+	require.Contains(t, c.fails(t, "init", "-k"), "is installed already, in the namespace dapr-system")
 
 	out, err := c.tryKubectl(t, "apply", "-f", "testdata/badid.yaml")
 	t.Log(out)
 	require.Error(t, err)
-	require.Contains(t, out, "my.app")
+	require.Contains(t, out, `app id "my.app"`)
 
 	c.kubectl(t, "apply", "-f", "testdata/lost.yaml")
 	eventually(t, time.Minute, func() error {
@@ -342,12 +398,6 @@ func uninstall(t *testing.T, c cluster) {
 	require.NotContains(t, c.kubectl(t, "get", "customresourcedefinitions", "-o", "name"), "dapr.io")
 	c.nothingLeft(t)
 	require.Contains(t, c.fails(t, "status", "-k"), `run "dapr init -k"`)
-
-	// The apps go on without it.
-	for _, app := range []string{"node", "python"} {
-		c.waitForPod(t, "app="+app, "2/2")
-	}
-	c.grows(t)
 }
 
 // nothingLeft looks for what an installation makes, but for the kinds of its
