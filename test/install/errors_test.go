@@ -21,10 +21,15 @@ import (
 )
 
 // downloaders are three programs of two names.
-var downloaders = map[string]func(*testing.T, *mirror) *person{
-	"curl":         func(t *testing.T, m *mirror) *person { return newPerson(t, m, "curl", "sha256sum") },
-	"wget":         func(t *testing.T, m *mirror) *person { return newPerson(t, m, "wget", "sha256sum") },
-	"busybox wget": busyboxPerson,
+var downloaders = []string{"curl", "wget", "busybox wget"}
+
+// newPersonWith has that downloader; beside busybox's it has nothing else.
+func newPersonWith(t *testing.T, m *mirror, downloader string) *person {
+	t.Helper()
+	if downloader == "busybox wget" {
+		return busyboxPerson(t, m)
+	}
+	return newPerson(t, m, downloader, "sha256sum")
 }
 
 // fails installs, and checks that it says why and that nothing has changed: the
@@ -42,13 +47,13 @@ func (p *person) fails(t *testing.T, args ...string) string {
 }
 
 func TestWrongChecksum(t *testing.T) {
-	for name, who := range downloaders {
+	for _, name := range downloaders {
 		t.Run(name, func(t *testing.T) {
 			m := newMirror(t)
 			right := fmt.Sprintf("%x", sha256.Sum256(archive(t, standIn("1.2.3", nil))))
 			swapped := archive(t, standIn("6.6.6", nil))
 			m.answer(archiveName, func(w http.ResponseWriter, _ *http.Request) { w.Write(swapped) })
-			out := who(t, m).fails(t)
+			out := newPersonWith(t, m, name).fails(t)
 			assert.Contains(t, out, "ERROR: wrong checksum of "+m.url+"/latest/download/"+archiveName+"; nothing was installed\n")
 			assert.Contains(t, out, "       expected "+right+"\n")
 			assert.Contains(t, out, "       got      "+fmt.Sprintf("%x", sha256.Sum256(swapped))+"\n")
@@ -66,10 +71,10 @@ func TestNoChecksum(t *testing.T) {
 }
 
 func TestNoSuchVersion(t *testing.T) {
-	for name, who := range downloaders {
+	for _, name := range downloaders {
 		t.Run(name, func(t *testing.T) {
 			m := newMirror(t)
-			out := who(t, m).fails(t, "9.9.9")
+			out := newPersonWith(t, m, name).fails(t, "9.9.9")
 			assert.Contains(t, out, "ERROR: there is no file "+m.url+"/download/v9.9.9/checksums.txt\n")
 			assert.Contains(t, out, "is there a version 9.9.9 for ")
 			assert.Contains(t, out, "See "+m.url+"\n")
@@ -150,9 +155,9 @@ func TestNoNetwork(t *testing.T) {
 	require.NoError(t, err)
 	nobody := "http://" + l.Addr().String()
 	require.NoError(t, l.Close())
-	for name, who := range downloaders {
+	for _, name := range downloaders {
 		t.Run(name, func(t *testing.T) {
-			p := who(t, newMirror(t))
+			p := newPersonWith(t, newMirror(t), name)
 			p.env = []string{"DAPR_INSTALL_BASE_URL=" + nobody}
 			out := p.fails(t)
 			assert.Regexp(t, "(?i)refused|couldn't connect|failed to connect", out, "the downloader's own words")
@@ -164,7 +169,7 @@ func TestNoNetwork(t *testing.T) {
 
 // The server goes away in the middle of the archive.
 func TestInterruptedDownload(t *testing.T) {
-	for name, who := range downloaders {
+	for _, name := range downloaders {
 		t.Run(name, func(t *testing.T) {
 			m := newMirror(t)
 			whole := archive(t, standIn("1.2.3", nil))
@@ -173,7 +178,7 @@ func TestInterruptedDownload(t *testing.T) {
 				w.Write(whole[:len(whole)/2])
 				panic(http.ErrAbortHandler)
 			})
-			out := who(t, m).fails(t)
+			out := newPersonWith(t, m, name).fails(t)
 			assert.Contains(t, out, "ERROR: could not download "+m.url+"/latest/download/"+archiveName+": ")
 		})
 	}
@@ -233,9 +238,9 @@ func TestProgramDoesNotRun(t *testing.T) {
 func TestNoArchive(t *testing.T) {
 	m := newMirror(t)
 	publish(t, m.folder, "1.2.4", map[string][]byte{archiveName: []byte("not an archive")})
-	for name, who := range downloaders {
+	for _, name := range downloaders {
 		t.Run(name, func(t *testing.T) {
-			out := who(t, m).fails(t)
+			out := newPersonWith(t, m, name).fails(t)
 			assert.Contains(t, out, "ERROR: could not unpack dapr from "+m.url+"/latest/download/"+archiveName+"; nothing was installed\n")
 		})
 	}

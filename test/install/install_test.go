@@ -21,27 +21,42 @@ const (
 	is123 = "CLI version: 1.2.3 \nRuntime version: n/a\n"
 )
 
-// The line that is everywhere to be read, with each downloader and shell.
+// pipes are the line that is everywhere to be read, with each downloader and shell.
+var pipes = []string{
+	"curl -fsSL URL | /bin/bash",
+	"curl -fsSL URL | /bin/dash",
+	"curl -fsSL URL | /bin/busybox sh",
+	"wget -q URL -O - | /bin/bash",
+	"wget -q URL -O - | /bin/dash",
+	"wget -q URL -O - | /bin/busybox sh",
+}
+
+// newPersonTypes has somebody type the line with the mirror's address, and
+// returns what was printed.
+func newPersonTypes(t *testing.T, m *mirror, line string) (*person, string) {
+	t.Helper()
+	p := newPerson(t, m, strings.Fields(line)[0], "sha256sum")
+	line = strings.Replace(line, "URL", m.url+"/latest/download/install.sh", 1)
+	out, err := p.command(t, "/bin/sh", "-c", line).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return p, string(out)
+}
+
 func TestPipe(t *testing.T) {
 	m := newMirror(t)
-	for _, download := range []string{"curl -fsSL URL", "wget -q URL -O -"} {
-		for _, shell := range []string{"/bin/bash", "/bin/dash", "/bin/busybox sh"} {
-			line := strings.Replace(download, "URL", m.url+"/latest/download/install.sh", 1) + " | " + shell
-			t.Run(line, func(t *testing.T) {
-				p := newPerson(t, m, strings.Fields(download)[0], "sha256sum")
-				out, err := p.command(t, "/bin/sh", "-c", line).CombinedOutput()
-				require.NoError(t, err, "%s", out)
-				assert.Equal(t, is123, p.installed(t))
-				assert.Equal(t, ""+
-					"Your system is "+strings.TrimSuffix(strings.TrimPrefix(archiveName, "dapr_"), ".tar.gz")+"\n"+
-					"Downloading "+m.url+"/latest/download/"+archiveName+"\n"+
-					"dapr was installed into "+p.dir+"\n"+
-					"cli version: 1.2.3\n"+
-					"runtime version: n/a\n"+
-					"Your PATH lacks "+p.dir+". For this shell: export PATH=\""+p.dir+":$PATH\"\n"+
-					"To get started: dapr init, and https://"+module(t)+"/blob/main/docs/getting-started.md\n", string(out))
-			})
-		}
+	for _, line := range pipes {
+		t.Run(line, func(t *testing.T) {
+			p, out := newPersonTypes(t, m, line)
+			assert.Equal(t, is123, p.installed(t))
+			assert.Equal(t, ""+
+				"Your system is "+strings.TrimSuffix(strings.TrimPrefix(archiveName, "dapr_"), ".tar.gz")+"\n"+
+				"Downloading "+m.url+"/latest/download/"+archiveName+"\n"+
+				"dapr was installed into "+p.dir+"\n"+
+				"cli version: 1.2.3\n"+
+				"runtime version: n/a\n"+
+				"Your PATH lacks "+p.dir+". For this shell: export PATH=\""+p.dir+":$PATH\"\n"+
+				"To get started: dapr init, and https://"+module(t)+"/blob/main/docs/getting-started.md\n", out)
+		})
 	}
 }
 

@@ -63,11 +63,11 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // The mirror's host has no address: only the proxy knows the way.
 func TestProxy(t *testing.T) {
-	for name, who := range downloaders {
+	for _, name := range downloaders {
 		t.Run(name, func(t *testing.T) {
 			m := newMirror(t)
 			px, address := newProxy(t, m.url[len("http://"):])
-			p := who(t, m)
+			p := newPersonWith(t, m, name)
 			p.env = []string{"DAPR_INSTALL_BASE_URL=http://releases.invalid", "http_proxy=" + address}
 			_, err := p.install(t)
 			require.NoError(t, err)
@@ -152,7 +152,7 @@ func TestRedirectToPlain(t *testing.T) {
 
 // Releases lie elsewhere than where they are asked for, as a rule.
 func TestRedirect(t *testing.T) {
-	for name, who := range downloaders {
+	for _, name := range downloaders {
 		t.Run(name, func(t *testing.T) {
 			store, m := newMirror(t), newMirror(t)
 			for _, file := range []string{"checksums.txt", archiveName} {
@@ -160,7 +160,7 @@ func TestRedirect(t *testing.T) {
 					http.Redirect(w, r, store.url+r.URL.Path, http.StatusFound)
 				})
 			}
-			p := who(t, m)
+			p := newPersonWith(t, m, name)
 			_, err := p.install(t)
 			require.NoError(t, err)
 			assert.Equal(t, is123, p.installed(t))

@@ -108,7 +108,7 @@ func withRights(t *testing.T, p *person) string {
 	copied := filepath.Join(dir, "setpriv")
 	require.NoError(t, os.WriteFile(copied, data, 0o755))
 	require.NoError(t, os.Chmod(copied, 0o755|os.ModeSetuid))
-	if p.command(t, copied, "--reuid", "0", "true").Run() != nil {
+	if p.command(t, copied, "--reuid", "0", "id").Run() != nil {
 		t.Skipf("%s gives no rights away: is it on a file system without set-user-ID?", dir)
 	}
 	return dir
@@ -121,15 +121,16 @@ func TestFullDisk(t *testing.T) {
 	// What cannot be compressed, so that the archive is as large.
 	large := make([]byte, 1<<20)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(large)
+	packed := archive(t, standIn("1.2.4", large))
 	for _, tt := range []struct{ name, size string }{
 		{"for the archive", "size=400k"},
 		{"for the program", "size=1500k"},
 	} {
-		for name, who := range downloaders {
+		for _, name := range downloaders {
 			t.Run(tt.name+" with "+name, func(t *testing.T) {
 				m := newMirror(t)
-				publish(t, m.folder, "1.2.4", map[string][]byte{archiveName: archive(t, standIn("1.2.4", large))})
-				p := who(t, m)
+				publish(t, m.folder, "1.2.4", map[string][]byte{archiveName: packed})
+				p := newPersonWith(t, m, name)
 				disk := t.TempDir()
 				if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, tt.size); err != nil {
 					t.Skipf("no disk can be mounted here: %v", err)
