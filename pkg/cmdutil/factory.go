@@ -89,7 +89,7 @@ func (f *Factory) layout() (standalone.Layout, error) {
 			name = "USERPROFILE"
 		}
 		if parent = f.Env.Get(name); parent == "" {
-			return standalone.Layout{}, fmt.Errorf("no folder for the runtime: %s is not set; set it, or give --runtime-path", name)
+			return standalone.Layout{}, fmt.Errorf("%w: %s is not set; set it, or give --runtime-path", ErrNoHome, name)
 		}
 	}
 	parent, err := filepath.Abs(parent)
