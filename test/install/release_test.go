@@ -83,7 +83,7 @@ func publish(t *testing.T, folder, version string, files map[string][]byte) {
 	require.NoError(t, os.MkdirAll(filepath.Join(folder, "latest"), 0o755))
 	latest := filepath.Join(folder, "latest", "download")
 	_ = os.Remove(latest) // an earlier release's
-	require.NoError(t, os.Symlink(dir, latest))
+	require.NoError(t, os.Symlink(filepath.Join("..", "download", "v"+version), latest))
 }
 
 // mirror is a plain web server with releases.
