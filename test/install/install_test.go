@@ -147,12 +147,8 @@ func TestPath(t *testing.T) {
 
 func TestPlatforms(t *testing.T) {
 	m := newMirror(t)
-	makefile, err := os.ReadFile("../../Makefile")
-	require.NoError(t, err)
-	built := regexp.MustCompile(`(?m)^PLATFORMS := (.*)$`).FindSubmatch(makefile)
-	require.NotNil(t, built)
 	files := make(map[string][]byte)
-	for platform := range strings.FieldsSeq(string(built[1])) {
+	for _, platform := range builtPlatforms(t) {
 		if !strings.HasPrefix(platform, "windows_") {
 			files["dapr_"+platform+".tar.gz"] = archive(t, standIn("1.2.3", []byte(platform)))
 		}
@@ -221,6 +217,16 @@ func TestHelp(t *testing.T) {
 		assert.Contains(t, out, word)
 	}
 	assert.Empty(t, m.requests())
+}
+
+// builtPlatforms are those of the Makefile.
+func builtPlatforms(t *testing.T) []string {
+	t.Helper()
+	makefile, err := os.ReadFile("../../Makefile")
+	require.NoError(t, err)
+	list := regexp.MustCompile(`(?m)^PLATFORMS := (.*)$`).FindSubmatch(makefile)
+	require.NotNil(t, list)
+	return strings.Fields(string(list[1]))
 }
 
 // module is the path in go.mod, from which the repository's address follows.
