@@ -54,7 +54,7 @@ platform() {
 	Darwin) kernel=darwin ;;
 	MINGW* | MSYS* | CYGWIN*)
 		fail "this is a shell on Windows ($os); in PowerShell use install.ps1 instead:" \
-			"irm $base/latest/download/install.ps1 | iex" ;;
+			"irm $public/latest/download/install.ps1 | iex" ;;
 	*) kernel= ;;
 	esac
 	case $arch in
@@ -72,25 +72,25 @@ platform() {
 	say "${kernel}_$processor"
 }
 
-# fetch downloads to a file.
-fetch() { # URL FILE
-	status=0
+# fetch downloads a release's file into stage.
+fetch() { # NAME
+	status=0 url=$base/$release/$1 shown=$public/$release/$1
 	case $downloader in
 	curl)
 		secure=
 		# A mirror may be plain; what began encrypted stays so.
-		case $1 in https://*) secure='--proto =https --tlsv1.2' ;; esac
+		case $base in https://*) secure='--proto =https --tlsv1.2' ;; esac
 		# The shell opens the file: some packagings of curl may not write everywhere.
 		# shellcheck disable=SC2086 # two options
-		words=$(curl -fsSL $secure --connect-timeout 30 --speed-limit 1 --speed-time 60 "$1" 2>&1 >"$2") || status=$?
+		words=$(curl -fsSL $secure --connect-timeout 30 --speed-limit 1 --speed-time 60 "$url" 2>&1 >"$stage/$1") || status=$?
 		;;
 	*)
 		case $(wget --version 2>/dev/null) in
 		*GNU*) # with -q it would not say what went wrong, without it says what went well
-			words=$(wget -nv -T 60 -t 2 -O "$2" "$1" 2>&1) || status=$?
+			words=$(wget -nv -T 60 -t 2 -O "$stage/$1" "$url" 2>&1) || status=$?
 			[ $status != 0 ] || words= ;;
 		# Not all of busybox's know a time limit, and some crash when given one.
-		*) words=$(wget -q -O "$2" "$1" 2>&1) || status=$? ;;
+		*) words=$(wget -q -O "$stage/$1" "$url" 2>&1) || status=$? ;;
 		esac
 		;;
 	esac
@@ -99,11 +99,11 @@ fetch() { # URL FILE
 	has_room || full
 	case $words in
 	*' 404'*)
-		[ "$version" = latest ] || fail "there is no file $1" "is there a version $version for $system? See $base"
-		fail "there is no file $1" "does DAPR_INSTALL_BASE_URL name a place with releases? It is $base"
+		[ "$version" = latest ] || fail "there is no file $shown" "is there a version $version for $system? See $public"
+		fail "there is no file $shown" "does DAPR_INSTALL_BASE_URL name a place with releases? It is $public"
 		;;
 	esac
-	fail "could not download $1: $downloader ended with code $status" \
+	fail "could not download $shown: $downloader ended with code $status" \
 		"check the network; behind a proxy set https_proxy, with a mirror DAPR_INSTALL_BASE_URL"
 }
 
@@ -173,6 +173,8 @@ main() {
 	case $version in '' | -* | *[!0-9A-Za-z.+-]*) fail "\"$version\" is no version; for example: 1.2.3" ;; esac
 	base=${DAPR_INSTALL_BASE_URL:-$repository/releases}
 	base=${base%/}
+	# A name and a password in it are nobody else's business.
+	public=$(say "$base" | sed 's,//[^/]*@,//,')
 	dir=${DAPR_INSTALL_DIR:-/usr/local/bin}
 
 	system=$(platform)
@@ -191,25 +193,25 @@ main() {
 	[ -z "$as" ] || $as chown "$(id -u)" "$stage"
 
 	file=dapr_$system.tar.gz
-	from=$base/download/v$version
-	[ "$version" != latest ] || from=$base/latest/download
-	say "Downloading $from/$file"
-	fetch "$from/checksums.txt" "$stage/checksums.txt"
+	release=download/v$version
+	[ "$version" != latest ] || release=latest/download
+	say "Downloading $public/$release/$file"
+	fetch checksums.txt
 	expected=
 	while read -r hex name; do
 		if [ "${name#\*}" = "$file" ]; then expected=$hex; fi
 	done <"$stage/checksums.txt"
-	[ -n "$expected" ] || fail "$from/checksums.txt has no checksum of $file"
-	fetch "$from/$file" "$stage/$file"
+	[ -n "$expected" ] || fail "$public/$release/checksums.txt has no checksum of $file"
+	fetch "$file"
 	got=$(sum "$stage/$file")
-	[ "$got" = "$expected" ] || fail "wrong checksum of $from/$file; nothing was installed" \
+	[ "$got" = "$expected" ] || fail "wrong checksum of $public/$release/$file; nothing was installed" \
 		"expected $expected" "got      $got" \
 		"it was changed on its way, or replaced by a newer release just now: try again"
 
 	# By way of a pipe: it keeps no owner, no mode and no path of the archive.
 	if ! tar -xzOf "$stage/$file" dapr >"$stage/dapr"; then
 		has_room || full
-		fail "could not unpack dapr from $from/$file; nothing was installed"
+		fail "could not unpack dapr from $public/$release/$file; nothing was installed"
 	fi
 	chmod 755 "$stage/dapr"
 	versions=$("$stage/dapr" version </dev/null) || fail "the program does not run on this machine; nothing was installed"

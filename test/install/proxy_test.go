@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -166,4 +167,49 @@ func TestRedirect(t *testing.T) {
 			assert.Equal(t, is123, p.installed(t))
 		})
 	}
+}
+
+// A password in the address opens the mirror, and is not shown.
+func TestPassword(t *testing.T) {
+	for _, name := range downloaders {
+		t.Run(name, func(t *testing.T) {
+			m := newMirror(t)
+			for _, file := range []string{"checksums.txt", archiveName} {
+				m.answer(file, func(w http.ResponseWriter, r *http.Request) {
+					if user, password, _ := r.BasicAuth(); user+password != "annsecret" {
+						w.Header().Set("WWW-Authenticate", `Basic realm="mirror"`)
+						w.WriteHeader(http.StatusUnauthorized)
+						return
+					}
+					http.FileServer(http.Dir(m.folder)).ServeHTTP(w, r)
+				})
+			}
+			p := newPersonWith(t, m, name)
+			_, host, _ := strings.Cut(m.url, "//")
+			p.env = []string{"DAPR_INSTALL_BASE_URL=http://ann:secret@" + host}
+			out, err := p.install(t)
+			require.NoError(t, err)
+			assert.Equal(t, is123, p.installed(t))
+			assert.Contains(t, out, "Downloading "+m.url+"/latest/download/"+archiveName+"\n")
+
+			out += p.fails(t, "9.9.9")
+			p.env = []string{"DAPR_INSTALL_BASE_URL=http://ann:wrong@" + host}
+			out += p.fails(t)
+			for _, password := range []string{"secret", "wrong"} {
+				assert.NotContains(t, out, password)
+			}
+		})
+	}
+}
+
+// Whoever has only busybox is told that it does not look who the server is.
+func TestDownloaderWarns(t *testing.T) {
+	m := newMirror(t)
+	p := newPerson(t, m, "busybox", "sha256sum")
+	// As it warns of https. Its own TLS is too old for the server of a test.
+	p.program(t, "wget", "echo 'wget: note: TLS certificate validation not implemented' >&2; exec busybox wget \"$@\"")
+	out, err := p.install(t)
+	require.NoError(t, err)
+	assert.Equal(t, is123, p.installed(t))
+	assert.Contains(t, out, "TLS certificate validation not implemented")
 }
