@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -135,30 +136,15 @@ func (m *machine) state(t *testing.T) state {
 	t.Helper()
 	s := state{Files: make(map[string]string)}
 	require.NoError(t, filepath.WalkDir(m.root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+		var seen string
+		if err == nil {
+			seen, err = describe(path, d)
 		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		seen := info.Mode().String()
-		switch {
-		case d.Type() == fs.ModeSymlink:
-			target, err := os.Readlink(path)
-			if err != nil {
-				return err
-			}
-			seen += " → " + target
-		case d.Type().IsRegular():
-			data, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			seen += fmt.Sprintf(" %x", sha256.Sum256(data))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // it went just now
 		}
 		s.Files[strings.TrimPrefix(path, m.root)] = seen
-		return nil
+		return err
 	}))
 	out, err := m.command(t, "ps", "-o", "args").Output()
 	require.NoError(t, err)
@@ -174,6 +160,24 @@ func (m *machine) state(t *testing.T) state {
 		s.Sockets = append(s.Sockets, string(out))
 	}
 	return s
+}
+
+// describe tells a file's mode and what is in it.
+func describe(path string, d fs.DirEntry) (string, error) {
+	info, err := d.Info()
+	if err != nil {
+		return "", err
+	}
+	switch mode := info.Mode().String(); {
+	case d.Type() == fs.ModeSymlink:
+		target, err := os.Readlink(path)
+		return mode + " → " + target, err
+	case d.Type().IsRegular():
+		data, err := os.ReadFile(path)
+		return fmt.Sprintf("%s %x", mode, sha256.Sum256(data)), err
+	default:
+		return mode, nil
+	}
 }
 
 // is checks that the machine comes into a state: what ends may take a moment.
