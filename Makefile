@@ -21,7 +21,7 @@ PLATFORMS := linux_amd64 linux_arm64 darwin_amd64 darwin_arm64 windows_amd64 win
 LINT := .cache/bin/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build payload image test test-kubernetes lint bench demo cross docs clean daprd controlplane
+.PHONY: help deps build payload image test test-release test-kubernetes lint bench demo cross docs clean daprd controlplane
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,11 @@ image: build programs-linux_amd64 programs-linux_arm64 ## dist/dapr-image.tar, t
 test: ## every test but those that need a cluster, race detector on
 	@.ci/deps test
 	CGO_ENABLED=1 go test -race -timeout 14m ./...
+
+test-release: ## from a link to a running system: the archives in RELEASE_DIR, or bin/dapr packed as one (root)
+	@.ci/deps test
+	@[ -n "$(RELEASE_DIR)" ] || $(MAKE) --no-print-directory build
+	RELEASE_DIR=$(abspath $(RELEASE_DIR)) go test -tags release -count=1 -timeout 14m -run '^(TestProgram$$|TestFreshMachine)' -v ./test/install
 
 test-kubernetes: ## the walkthrough on a one-node cluster that is started for it (root)
 	@.ci/deps cluster apps

@@ -10,6 +10,10 @@ import (
 // ErrSilent ends a command with exit code 1 when it has already said why.
 var ErrSilent = errors.New("failed")
 
+// ErrNoHome is the Layout's where nothing says where the runtime's folder is. A
+// command that can do without that folder goes on.
+var ErrNoHome = errors.New("no folder for the runtime")
+
 // ExitError ends a command with a code of its own, such as that of the app it
 // ran. Nothing is printed when Err is nil.
 type ExitError struct {

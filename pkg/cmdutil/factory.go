@@ -85,7 +85,7 @@ func (f *Factory) layout() (standalone.Layout, error) {
 	if parent == "" {
 		var name string
 		if parent, name = f.Env.Home(); parent == "" {
-			return standalone.Layout{}, fmt.Errorf("no folder for the runtime: %s is not set; set it, or give --runtime-path", name)
+			return standalone.Layout{}, fmt.Errorf("%w: %s is not set; set it, or give --runtime-path", ErrNoHome, name)
 		}
 	}
 	parent, err := filepath.Abs(parent)

@@ -2,6 +2,7 @@ package standalone
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -9,7 +10,7 @@ import (
 )
 
 // RuntimeVersion asks the installed sidecar for its version. It is "n/a" when
-// there is none that answers.
+// there is none that answers, and in the zero Layout there is none.
 func RuntimeVersion(ctx context.Context, l Layout, env []string) string {
 	out, err := ask(ctx, l, env, "--version")
 	if err != nil {
@@ -29,6 +30,9 @@ func RuntimeBuildInfo(ctx context.Context, l Layout, env []string) string {
 }
 
 func ask(ctx context.Context, l Layout, env []string, flag string) (string, error) {
+	if l == (Layout{}) { // whose program would be one below the current folder
+		return "", errors.New("no folder for the runtime")
+	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, l.Daprd(), flag)

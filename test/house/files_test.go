@@ -1,6 +1,8 @@
 package house
 
 import (
+	"bytes"
+	"fmt"
 	"go/ast"
 	"go/token"
 	"os"
@@ -201,8 +203,8 @@ func TestComponentsPageNamesEveryDriver(t *testing.T) {
 	require.NotZero(t, found, "no driver was found: has the way they are registered changed?")
 }
 
-// A fork changes the owner in one place, the module path; the two others that a
-// build reads must follow.
+// A fork changes the owner in one place, the module path; the others, which
+// cannot read it there, must follow.
 func TestOwnerIsThatOfTheModule(t *testing.T) {
 	module, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	require.NoError(t, err)
@@ -212,4 +214,10 @@ func TestOwnerIsThatOfTheModule(t *testing.T) {
 	values, err := os.ReadFile(filepath.Join(root, "embed", "chart", "values.yaml"))
 	require.NoError(t, err)
 	require.Contains(t, string(values), "registry: ghcr.io/"+string(m[1])+"\n", "embed/chart/values.yaml")
+	for installer, assignment := range map[string]string{"install.sh": "repository=https://%s\n", "install.ps1": "$repository = 'https://%s'\n"} {
+		text, err := os.ReadFile(filepath.Join(root, "install", installer))
+		require.NoError(t, err)
+		require.Contains(t, string(text), fmt.Sprintf(assignment, modulePath()), "install/%s", installer)
+		require.Equal(t, 1, bytes.Count(text, m[1]), "install/%s names the owner once", installer)
+	}
 }

@@ -3,6 +3,7 @@ package buildinfo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -40,7 +41,7 @@ func NewCmdBuildInfo(f *cmdutil.Factory, runF func(context.Context, *buildInfoOp
 
 func buildInfoRun(ctx context.Context, opts *buildInfoOptions) error {
 	l, err := opts.layout()
-	if err != nil {
+	if err != nil && !errors.Is(err, cmdutil.ErrNoHome) { // without a home there is no runtime in it
 		return err
 	}
 	runtime := strings.ReplaceAll(standalone.RuntimeBuildInfo(ctx, l, opts.env), "\n", "\n\t")

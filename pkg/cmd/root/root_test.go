@@ -235,6 +235,11 @@ func TestTheRuntimesFolder(t *testing.T) {
 	_, errOut, code := p.run("init")
 	require.Equal(t, 1, code)
 	require.Contains(t, errOut, "HOME is not set")
+	for _, command := range []string{"version", "build-info"} { // as an installer asks
+		out, _, code := p.run(command)
+		require.Zero(t, code)
+		require.Contains(t, out, "n/a")
+	}
 
 	_, errOut, code = p.run("init", "--runtime-path", os.Args[0])
 	require.Equal(t, 1, code)

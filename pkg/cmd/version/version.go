@@ -3,6 +3,7 @@ package version
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -44,7 +45,7 @@ func NewCmdVersion(f *cmdutil.Factory, runF func(context.Context, *versionOption
 
 func versionRun(ctx context.Context, opts *versionOptions) error {
 	l, err := opts.layout()
-	if err != nil {
+	if err != nil && !errors.Is(err, cmdutil.ErrNoHome) { // without a home there is no runtime in it
 		return err
 	}
 	runtime := standalone.RuntimeVersion(ctx, l, opts.env)
