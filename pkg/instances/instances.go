@@ -143,17 +143,18 @@ func (r *Registration) Close() error {
 }
 
 func remove(path string, lock *flock.Flock) error {
-	err := os.Remove(path + entrySuffix)
+	err := atomicfile.Remove(path + entrySuffix)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
 	// The lock's file goes while the lock is held, so that nobody can take a
 	// lock on a name that is about to vanish (see acquire). Windows does not
-	// remove open files: there the order is the other way round.
+	// remove open files: there the order is the other way round, and readers who
+	// are finding out whether the lock is free are waited for.
 	lerr := os.Remove(path + lockSuffix)
 	uerr := lock.Unlock()
 	if lerr != nil && !errors.Is(lerr, fs.ErrNotExist) {
-		lerr = os.Remove(path + lockSuffix)
+		lerr = atomicfile.Remove(path + lockSuffix)
 	}
 	if errors.Is(lerr, fs.ErrNotExist) {
 		lerr = nil
@@ -192,7 +193,7 @@ func list(folder string, want func(name string) bool) ([]Instance, error) {
 		if !alive(path) {
 			continue
 		}
-		data, err := os.ReadFile(path + entrySuffix)
+		data, err := atomicfile.ReadFile(path + entrySuffix)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // locked, but not written yet, or just ended
 		}
