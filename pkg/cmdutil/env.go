@@ -11,10 +11,12 @@ type Env []string
 
 // Lookup returns the value of a variable and whether it is set. Names ignore
 // case on Windows, as they do there for every program.
-func (e Env) Lookup(name string) (string, bool) {
+func (e Env) Lookup(name string) (string, bool) { return e.lookup(runtime.GOOS, name) }
+
+func (e Env) lookup(goos, name string) (string, bool) {
 	for _, kv := range e {
 		k, v, ok := strings.Cut(kv, "=")
-		if ok && (k == name || runtime.GOOS == "windows" && strings.EqualFold(k, name)) {
+		if ok && (k == name || goos == "windows" && strings.EqualFold(k, name)) {
 			return v, true
 		}
 	}

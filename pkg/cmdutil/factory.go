@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hyperdapr/dapr/pkg/controlplane"
+	"github.com/hyperdapr/dapr/pkg/home"
 	"github.com/hyperdapr/dapr/pkg/iostreams"
 	"github.com/hyperdapr/dapr/pkg/kubernetes"
 	"github.com/hyperdapr/dapr/pkg/standalone"
@@ -84,10 +85,7 @@ func (f *Factory) layout() (standalone.Layout, error) {
 		parent = f.Env.Get("DAPR_RUNTIME_PATH")
 	}
 	if parent == "" {
-		name := "HOME"
-		if runtime.GOOS == "windows" {
-			name = "USERPROFILE"
-		}
+		name := home.Variable(runtime.GOOS)
 		if parent = f.Env.Get(name); parent == "" {
 			return standalone.Layout{}, fmt.Errorf("no folder for the runtime: %s is not set; set it, or give --runtime-path", name)
 		}

@@ -13,6 +13,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/hyperdapr/dapr/pkg/atomicfile"
+	"github.com/hyperdapr/dapr/pkg/home"
 )
 
 // Instance is what a sidecar tells about itself.
@@ -59,7 +61,11 @@ func Folder(runtimeDir string) string { return filepath.Join(runtimeDir, "run") 
 // lives: below $DAPR_RUNTIME_PATH, else below the user's home folder. It is empty
 // when neither is known.
 func RuntimeDir(lookupEnv func(string) (string, bool)) string {
-	for _, name := range []string{"DAPR_RUNTIME_PATH", "HOME", "USERPROFILE"} {
+	return runtimeDir(runtime.GOOS, lookupEnv)
+}
+
+func runtimeDir(goos string, lookupEnv func(string) (string, bool)) string {
+	for _, name := range []string{"DAPR_RUNTIME_PATH", home.Variable(goos)} {
 		if dir, _ := lookupEnv(name); dir != "" {
 			return filepath.Join(dir, ".dapr")
 		}
