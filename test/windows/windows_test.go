@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hyperdapr/dapr/pkg/freeport"
+	"github.com/hyperdapr/dapr/pkg/iostreams"
 )
 
 // patience is how long anything may take.
@@ -142,22 +142,7 @@ type started struct {
 	cmd     *exec.Cmd
 	console *os.File
 	done    chan struct{}
-
-	mu    sync.Mutex
-	shown bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (s *started) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.shown.Write(p)
-}
-
-func (s *started) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.shown.String()
+	shown   iostreams.Buffer
 }
 
 // start runs an app until it is up.
@@ -174,14 +159,14 @@ func (m machine) start(onConsole bool, appID string, app ...string) *started {
 			buf := make([]byte, 4096)
 			for {
 				n, err := console.Read(buf)
-				_, _ = s.Write(buf[:n])
+				_, _ = s.shown.Write(buf[:n])
 				if err != nil {
 					return
 				}
 			}
 		}()
 	} else {
-		s.cmd.Stdout, s.cmd.Stderr = s, s
+		s.cmd.Stdout, s.cmd.Stderr = &s.shown, &s.shown
 		require.NoError(m.t, s.cmd.Start())
 	}
 	go func() {
@@ -192,8 +177,7 @@ func (m machine) start(onConsole bool, appID string, app ...string) *started {
 	return s
 }
 
-// freePort is a port for an app. Nobody else asks the system for it in the
-// moment before the app binds it.
+// freePort is a port for an app, which a run takes for nothing else.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := freeport.Listen("127.0.0.1", 0, "")
@@ -204,17 +188,16 @@ func freePort(t *testing.T) string {
 
 func (s *started) shows(text string) {
 	s.t.Helper()
-	eventually(s.t, func() bool { return strings.Contains(s.String(), text) }, func() string { return s.String() })
+	eventually(s.t, func() bool { return strings.Contains(s.shown.String(), text) }, s.shown.String)
 }
 
-func (s *started) ends() (code int) {
+func (s *started) ends() {
 	s.t.Helper()
 	select {
 	case <-s.done:
 	case <-time.After(patience):
-		s.t.Fatalf("the run does not end, but says:\n%s", s)
+		s.t.Fatalf("the run does not end, but says:\n%s", s.shown.String())
 	}
-	return s.cmd.ProcessState.ExitCode()
 }
 
 func eventually(t *testing.T, condition func() bool, otherwise func() string) {
@@ -253,6 +236,14 @@ func nothingLeft(t *testing.T, text string) {
 		left = processes(t, text)
 		return len(left) == 0
 	}, func() string { return "still running: " + strings.Join(left, "\n") })
+}
+
+// hasNothingOf is for an app that marks its processes with its id.
+func (m machine) hasNothingOf(appID string) {
+	m.t.Helper()
+	nothingLeft(m.t, "marked-"+appID)
+	nothingLeft(m.t, "--app-id "+appID)
+	require.Empty(m.t, m.list())
 }
 
 func TestTheRuntimesLife(t *testing.T) {
@@ -297,9 +288,7 @@ func TestAnAppWithItsSidecar(t *testing.T) {
 	require.Contains(t, m.succeeds("stop", "--app-id", "orders"), "app stopped successfully: orders")
 	s.ends()
 	s.shows("terminated signal received: shutting down")
-	nothingLeft(t, "marked-orders")
-	nothingLeft(t, "--app-id orders")
-	require.Empty(t, m.list())
+	m.hasNothingOf("orders")
 }
 
 func TestStopReachesOneOfSeveral(t *testing.T) {
@@ -325,9 +314,7 @@ func TestControlC(t *testing.T) {
 	require.NoError(t, err)
 	s.shows("terminated signal received: shutting down")
 	s.ends()
-	nothingLeft(t, "marked-typed")
-	nothingLeft(t, "--app-id typed")
-	require.Empty(t, m.list())
+	m.hasNothingOf("typed")
 }
 
 // However the CLI ends, the system takes the rest along.
@@ -338,9 +325,7 @@ func TestTaskkillOfTheCLI(t *testing.T) {
 	out, err := kill.CombinedOutput()
 	require.NoError(t, err, string(out))
 	s.ends()
-	nothingLeft(t, "marked-killed")
-	nothingLeft(t, "--app-id killed")
-	require.Empty(t, m.list())
+	m.hasNothingOf("killed")
 }
 
 func TestTheAppsExitCode(t *testing.T) {
