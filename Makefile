@@ -21,7 +21,7 @@ PLATFORMS := linux_amd64 linux_arm64 darwin_amd64 darwin_arm64 windows_amd64 win
 LINT := .cache/bin/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build payload image test test-release test-kubernetes lint bench demo cross docs clean daprd controlplane
+.PHONY: help deps build payload image test test-release test-kubernetes lint bench demo cross docs clean daprd controlplane test-windows
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,13 @@ test-kubernetes: ## the walkthrough on a one-node cluster that is started for it
 	@.ci/deps cluster apps
 	@$(MAKE) --no-print-directory build
 	test/cluster/run.sh sh -c 'test/cluster/smoke.sh && go test -tags kubernetes -count=1 -failfast -timeout 24m -v ./test/kubernetes'
+
+test-windows: ## the programs for Windows under wine, on Linux
+	@.ci/deps windows
+	GOOS=windows GOARCH=amd64 $(GOBUILD) -o dist/windows_amd64/ ./cmd/daprd ./cmd/controlplane
+	go run ./embed/pack -version $(VERSION) -out embed/payload/windows_amd64 dist/windows_amd64/daprd.exe dist/windows_amd64/controlplane.exe
+	GOOS=windows GOARCH=amd64 $(GOBUILD) -tags payload -o dist/windows_amd64/ ./cmd/dapr
+	test/windows/run.sh
 
 lint: ## golangci-lint, shellcheck, and vet for the other platforms
 	@.ci/deps lint

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // WriteFile replaces the file at path with data. The mode is that of the new
@@ -34,7 +35,38 @@ func WriteFile(path string, data []byte, perm fs.FileMode) (err error) {
 	if err = f.Close(); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	return persist(isBusy, func() error { return os.Rename(f.Name(), path) })
+}
+
+// ReadFile reads a file that WriteFile may be replacing. Only on Windows that
+// takes more than os.ReadFile.
+func ReadFile(path string) (data []byte, err error) {
+	err = persist(isBusy, func() error {
+		data, err = os.ReadFile(path)
+		return err
+	})
+	return data, err
+}
+
+// Remove removes a file that others may be reading with ReadFile. Only on
+// Windows that takes more than os.Remove.
+func Remove(path string) error {
+	return persist(isBusy, func() error { return os.Remove(path) })
+}
+
+// persist repeats do while it fails because somebody else has the file open,
+// which nobody does for longer than it takes to read or write it: for two seconds
+// at most.
+func persist(busy func(error) bool, do func() error) error {
+	const limit, longest = 2 * time.Second, 16 * time.Millisecond
+	begun := time.Now()
+	for pause := time.Millisecond; ; pause = min(2*pause, longest) {
+		err := do()
+		if err == nil || !busy(err) || time.Since(begun) > limit {
+			return err
+		}
+		time.Sleep(pause)
+	}
 }
 
 // RemoveUnfinished removes what writers of the file at path left that were

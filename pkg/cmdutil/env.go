@@ -3,6 +3,8 @@ package cmdutil
 import (
 	"runtime"
 	"strings"
+
+	"github.com/hyperdapr/dapr/pkg/home"
 )
 
 // Env is an environment in the form of os.Environ. It is passed on to the
@@ -11,10 +13,12 @@ type Env []string
 
 // Lookup returns the value of a variable and whether it is set. Names ignore
 // case on Windows, as they do there for every program.
-func (e Env) Lookup(name string) (string, bool) {
+func (e Env) Lookup(name string) (string, bool) { return e.lookup(runtime.GOOS, name) }
+
+func (e Env) lookup(goos, name string) (string, bool) {
 	for _, kv := range e {
 		k, v, ok := strings.Cut(kv, "=")
-		if ok && (k == name || runtime.GOOS == "windows" && strings.EqualFold(k, name)) {
+		if ok && (k == name || goos == "windows" && strings.EqualFold(k, name)) {
 			return v, true
 		}
 	}
@@ -30,9 +34,6 @@ func (e Env) Get(name string) string {
 // Home returns the user's folder, "" when the environment names none, and the
 // variable that names it.
 func (e Env) Home() (folder, variable string) {
-	variable = "HOME"
-	if runtime.GOOS == "windows" {
-		variable = "USERPROFILE"
-	}
+	variable = home.Variable(runtime.GOOS)
 	return e.Get(variable), variable
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -32,6 +33,11 @@ func TestListen(t *testing.T) {
 			comm, err := os.ReadFile("/proc/self/comm")
 			require.NoError(t, err)
 			require.Contains(t, msg, fmt.Sprintf("by %s (pid %d)", strings.TrimSpace(string(comm)), os.Getpid()))
+		}
+		if runtime.GOOS == "windows" {
+			self, err := os.Executable()
+			require.NoError(t, err)
+			require.Contains(t, msg, fmt.Sprintf("by %s (pid %d)", filepath.Base(self), os.Getpid()))
 		}
 	})
 

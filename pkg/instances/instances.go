@@ -13,6 +13,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/hyperdapr/dapr/pkg/atomicfile"
+	"github.com/hyperdapr/dapr/pkg/home"
 )
 
 // Instance is what a sidecar tells about itself.
@@ -59,7 +61,11 @@ func Folder(runtimeDir string) string { return filepath.Join(runtimeDir, "run") 
 // lives: below $DAPR_RUNTIME_PATH, else below the user's home folder. It is empty
 // when neither is known.
 func RuntimeDir(lookupEnv func(string) (string, bool)) string {
-	for _, name := range []string{"DAPR_RUNTIME_PATH", "HOME", "USERPROFILE"} {
+	return runtimeDir(runtime.GOOS, lookupEnv)
+}
+
+func runtimeDir(goos string, lookupEnv func(string) (string, bool)) string {
+	for _, name := range []string{"DAPR_RUNTIME_PATH", home.Variable(goos)} {
 		if dir, _ := lookupEnv(name); dir != "" {
 			return filepath.Join(dir, ".dapr")
 		}
@@ -143,17 +149,18 @@ func (r *Registration) Close() error {
 }
 
 func remove(path string, lock *flock.Flock) error {
-	err := os.Remove(path + entrySuffix)
+	err := atomicfile.Remove(path + entrySuffix)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
 	// The lock's file goes while the lock is held, so that nobody can take a
 	// lock on a name that is about to vanish (see acquire). Windows does not
-	// remove open files: there the order is the other way round.
+	// remove open files: there the order is the other way round, and readers who
+	// are finding out whether the lock is free are waited for.
 	lerr := os.Remove(path + lockSuffix)
 	uerr := lock.Unlock()
 	if lerr != nil && !errors.Is(lerr, fs.ErrNotExist) {
-		lerr = os.Remove(path + lockSuffix)
+		lerr = atomicfile.Remove(path + lockSuffix)
 	}
 	if errors.Is(lerr, fs.ErrNotExist) {
 		lerr = nil
@@ -192,7 +199,7 @@ func list(folder string, want func(name string) bool) ([]Instance, error) {
 		if !alive(path) {
 			continue
 		}
-		data, err := os.ReadFile(path + entrySuffix)
+		data, err := atomicfile.ReadFile(path + entrySuffix)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // locked, but not written yet, or just ended
 		}

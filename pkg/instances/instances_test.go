@@ -116,3 +116,16 @@ func TestAFolderThatDoesNotExistHasNone(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, got)
 }
+
+func TestTheRuntimesFolder(t *testing.T) {
+	// Git's shell for Windows sets both.
+	env := map[string]string{"HOME": "unix", "USERPROFILE": "win"}
+	lookup := func(name string) (string, bool) { v, ok := env[name]; return v, ok }
+	require.Equal(t, filepath.Join("unix", ".dapr"), runtimeDir("linux", lookup))
+	require.Equal(t, filepath.Join("unix", ".dapr"), runtimeDir("darwin", lookup))
+	require.Equal(t, filepath.Join("win", ".dapr"), runtimeDir("windows", lookup))
+	env["DAPR_RUNTIME_PATH"] = "given"
+	require.Equal(t, filepath.Join("given", ".dapr"), runtimeDir("windows", lookup))
+	clear(env)
+	require.Empty(t, runtimeDir("windows", lookup))
+}

@@ -23,10 +23,15 @@ type IOStreams struct {
 	inTTY     bool
 	outTTY    bool
 	errTTY    bool
+	// outEscapes and errEscapes tell that a Windows console reads the sequences
+	// that make colours.
+	outEscapes bool
+	errEscapes bool
 }
 
 // System returns the streams over a process's files. lookupEnv answers for the
-// environment the process was given.
+// environment the process was given. A Windows console is switched to reading
+// escape sequences, if it can.
 func System(in, out, errOut *os.File, lookupEnv func(string) (string, bool)) *IOStreams {
 	return &IOStreams{
 		In:        in,
@@ -37,6 +42,9 @@ func System(in, out, errOut *os.File, lookupEnv func(string) (string, bool)) *IO
 		inTTY:     isTerminal(in),
 		outTTY:    isTerminal(out),
 		errTTY:    isTerminal(errOut),
+
+		outEscapes: readsEscapes(out),
+		errEscapes: readsEscapes(errOut),
 	}
 }
 
@@ -54,10 +62,10 @@ func (s *IOStreams) IsStdoutTTY() bool { return s.outTTY }
 func (s *IOStreams) IsStderrTTY() bool { return s.errTTY }
 
 // ColorEnabled tells whether Out takes colours.
-func (s *IOStreams) ColorEnabled() bool { return s.outTTY && s.wantsColor() }
+func (s *IOStreams) ColorEnabled() bool { return s.outTTY && s.wantsColor(s.outEscapes) }
 
 // ErrColorEnabled tells whether ErrOut takes colours.
-func (s *IOStreams) ErrColorEnabled() bool { return s.errTTY && s.wantsColor() }
+func (s *IOStreams) ErrColorEnabled() bool { return s.errTTY && s.wantsColor(s.errEscapes) }
 
 // CanAnimate tells whether lines of Out can be drawn over, as a spinner does.
 func (s *IOStreams) CanAnimate() bool { return s.outTTY && s.env("TERM") != "dumb" }
@@ -66,16 +74,13 @@ func (s *IOStreams) CanAnimate() bool { return s.outTTY && s.env("TERM") != "dum
 // consoles have no glyphs for them, and scripts written there expect none.
 func (s *IOStreams) SymbolsEnabled() bool { return s.goos != "windows" }
 
-func (s *IOStreams) wantsColor() bool {
+func (s *IOStreams) wantsColor(escapes bool) bool {
 	// https://no-color.org: any value but the empty one.
 	if s.env("NO_COLOR") != "" || s.env("TERM") == "dumb" {
 		return false
 	}
-	// Of the Windows consoles only these are sure to read escape sequences.
-	if s.goos == "windows" {
-		return s.env("WT_SESSION") != "" || s.env("TERM") != "" || s.env("ConEmuANSI") == "ON"
-	}
-	return true
+	// A terminal that is no Windows console, but Cygwin's or Git's, names itself.
+	return s.goos != "windows" || escapes || s.env("TERM") != ""
 }
 
 func (s *IOStreams) env(name string) string {

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
 
+	"github.com/hyperdapr/dapr/pkg/home"
 	"github.com/hyperdapr/dapr/pkg/nearest"
 )
 
@@ -42,14 +43,11 @@ func (o Options) files() []string {
 	if list := o.getenv(clientcmd.RecommendedConfigPathEnvVar); list != "" {
 		return slices.DeleteFunc(filepath.SplitList(list), func(s string) bool { return s == "" })
 	}
-	home := o.getenv("HOME")
-	if runtime.GOOS == "windows" {
-		home = o.getenv("USERPROFILE")
-	}
-	if home == "" {
+	folder := o.getenv(home.Variable(runtime.GOOS))
+	if folder == "" {
 		return nil
 	}
-	return []string{filepath.Join(home, clientcmd.RecommendedHomeDir, clientcmd.RecommendedFileName)}
+	return []string{filepath.Join(folder, clientcmd.RecommendedHomeDir, clientcmd.RecommendedFileName)}
 }
 
 func (o Options) getenv(name string) string {

@@ -34,7 +34,7 @@ func (o *RunOptions) sidecarArgs(p ports) []string {
 	flag("enable-profiling", o.EnableProfiling)
 	text("log-level", o.LogLevel)
 	number("app-max-concurrency", o.AppMaxConcurrency)
-	text("placement-host-address", withPort(o.PlacementHostAddress, 50005, 6050))
+	text("placement-host-address", withPort(o.PlacementHostAddress, localPort(runtime.GOOS, 50005, 6050)))
 	for _, path := range o.ResourcesPaths {
 		text("resources-path", path)
 	}
@@ -47,7 +47,7 @@ func (o *RunOptions) sidecarArgs(p ports) []string {
 	number("app-health-probe-timeout", o.AppHealthProbeTimeout)
 	number("app-health-threshold", o.AppHealthThreshold)
 	flag("enable-api-logging", o.EnableAPILogging)
-	text("scheduler-host-address", withPort(o.SchedulerHostAddress, 50006, 6060))
+	text("scheduler-host-address", withPort(o.SchedulerHostAddress, localPort(runtime.GOOS, 50006, 6060)))
 	text("app-id", o.AppID)
 	if o.AppChannelAddress != "127.0.0.1" {
 		text("app-channel-address", o.AppChannelAddress)
@@ -63,12 +63,18 @@ func (o *RunOptions) sidecarArgs(p ports) []string {
 	return args
 }
 
-// withPort adds a service's default port to each address of a list that has
-// none. Windows reserves many ports around 50000 for itself.
-func withPort(addresses string, port, windowsPort int) string {
-	if runtime.GOOS == "windows" {
-		port = windowsPort
+// localPort is the port on which a service runs on developers' machines. Windows
+// reserves many ports around 50000 for itself.
+func localPort(goos string, port, windowsPort int) int {
+	if goos == "windows" {
+		return windowsPort
 	}
+	return port
+}
+
+// withPort adds a service's default port to each address of a list that has
+// none.
+func withPort(addresses string, port int) string {
 	var list []string
 	for address := range strings.SplitSeq(addresses, ",") {
 		if address = strings.TrimSpace(address); address == "" {

@@ -1,7 +1,6 @@
 package standalone
 
 import (
-	"runtime"
 	"strings"
 	"testing"
 
@@ -45,19 +44,18 @@ func TestTheSidecarsArguments(t *testing.T) {
 }
 
 func TestServicesGetTheirDefaultPort(t *testing.T) {
-	port := "50005"
-	if runtime.GOOS == "windows" {
-		port = "6050"
-	}
+	require.Equal(t, 50005, localPort("linux", 50005, 6050))
+	require.Equal(t, 50005, localPort("darwin", 50005, 6050))
+	require.Equal(t, 6050, localPort("windows", 50005, 6050))
 	for given, want := range map[string]string{
 		"":                    "",
-		"localhost":           "localhost:" + port,
+		"localhost":           "localhost:7",
 		"localhost:1":         "localhost:1",
-		"a, b:1 ,":            "a:" + port + ",b:1",
-		"[::1]":               "[::1]:" + port,
-		"[::1]:1,192.168.0.1": "[::1]:1,192.168.0.1:" + port,
+		"a, b:1 ,":            "a:7,b:1",
+		"[::1]":               "[::1]:7",
+		"[::1]:1,192.168.0.1": "[::1]:1,192.168.0.1:7",
 	} {
-		require.Equal(t, want, withPort(given, 50005, 6050), given)
+		require.Equal(t, want, withPort(given, 7), given)
 	}
 }
 

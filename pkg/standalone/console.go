@@ -151,5 +151,6 @@ func (c *console) between(show func()) {
 	show()
 }
 
-// escapes are the sequences a terminal does not show: colours and cursor moves.
-var escapes = regexp.MustCompile(`\x1b\[[0-9;?]*[ -/]*[@-~]`)
+// escapes are the sequences a terminal does not show: colours and cursor moves,
+// links and titles.
+var escapes = regexp.MustCompile(`\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)`)

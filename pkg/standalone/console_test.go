@@ -79,6 +79,12 @@ func TestColoursAreForTheScreenOnly(t *testing.T) {
 	require.Equal(t, "red\n", f.files.String())
 }
 
+func TestNorAreTitlesAndLinks(t *testing.T) {
+	f := newFixture(true)
+	f.app.write(t, "\x1b]0;npm start\x07\x1b]8;;http://localhost\x1b\\here\x1b]8;;\x1b\\\n")
+	require.Equal(t, "here\n", f.files.String())
+}
+
 func TestALineWithoutEndIsBroken(t *testing.T) {
 	f := newFixture(false)
 	f.app.write(t, strings.Repeat("x", longestLine))

@@ -54,6 +54,10 @@ type trace struct {
 	Grace    time.Duration `json:"grace"`
 }
 
+// jobName is that of the job object that holds the runs of the CLI with the given
+// process id, on Windows. Tools know it.
+func jobName(pid int) string { return fmt.Sprintf("%d-dapr-app-process-job", pid) }
+
 func newTrace(registry string, grace time.Duration, sockets []string) trace {
 	if grace <= 0 {
 		grace = DefaultGrace
@@ -102,6 +106,7 @@ func (g *guard) end(ctx context.Context) error {
 // terminate asks a part to end and waits for it, until the deadline at most.
 func (g *guard) terminate(ctx context.Context, which part, deadline time.Time) error {
 	asked := make(map[int]bool)
+	heard := false
 	return poll(ctx, deadline, func() (bool, error) {
 		pids, err := g.members(which)
 		if err != nil {
@@ -111,10 +116,11 @@ func (g *guard) terminate(ctx context.Context, which part, deadline time.Time) e
 			// One that was forked while the others were asked is asked too.
 			if !asked[pid] {
 				asked[pid] = true
-				g.ask(pid)
+				heard = g.ask(pid) || heard
 			}
 		}
-		return len(pids) == 0, nil
+		// Nobody ends on a request that could not be made.
+		return len(pids) == 0 || !heard, nil
 	})
 }
 
@@ -128,9 +134,7 @@ func (g *guard) killAll() error {
 		}
 		sidecar, err := g.members(sidecarPart)
 		left = append(app, sidecar...)
-		for _, pid := range left {
-			g.kill(pid)
-		}
+		g.kill(left)
 		return len(left) == 0, err
 	})
 	if err == nil && len(left) > 0 {

@@ -86,13 +86,19 @@ func (g *guard) members(which part) ([]int, error) {
 	return sidecar, err
 }
 
-func (g *guard) ask(pid int) {
+// ask sends SIGTERM. One who does not hear it has just ended.
+func (g *guard) ask(pid int) (heard bool) {
 	_ = syscall.Kill(pid, syscall.SIGTERM)
 	// A stopped process hears nothing before it continues.
 	_ = syscall.Kill(pid, syscall.SIGCONT)
+	return true
 }
 
-func (g *guard) kill(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) }
+func (g *guard) kill(pids []int) {
+	for _, pid := range pids {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
 
 // close dismisses the keeper. It is killed rather than told, because it may
 // still be starting.

@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"slices"
+	"path/filepath"
 	"syscall"
 	"unsafe"
 
@@ -19,13 +19,37 @@ import (
 // handle to it, which is the CLI's. No keeper is needed.
 type guard struct {
 	trace trace
-	job   windows.Handle
+	// session is the job that carries the CLI's name and holds all its runs; job
+	// is the one of this run, within it.
+	session, job windows.Handle
+	// heard tells of each process group that was asked to end whether the request
+	// went out.
+	heard map[int]bool
 }
 
 func newGuard(t trace, _, _ []string) (*guard, error) {
-	job, err := windows.CreateJobObject(nil, nil)
+	name, err := windows.UTF16PtrFromString(jobName(os.Getpid()))
 	if err != nil {
-		return nil, fmt.Errorf("create a job object: %w", err)
+		return nil, err
+	}
+	g := &guard{trace: t, heard: make(map[int]bool)}
+	// The second run of one CLI gets the job that the first one made.
+	if g.session, err = newJob(name); err != nil {
+		return nil, err
+	}
+	if g.job, err = newJob(nil); err != nil {
+		return nil, errors.Join(err, windows.CloseHandle(g.session))
+	}
+	return g, nil
+}
+
+// newJob makes a job that ends what is in it with its last handle, and that
+// nothing can leave. Nobody but the user and the system gets at it, nor at what
+// else is made without a security descriptor; no child inherits the handle.
+func newJob(name *uint16) (windows.Handle, error) {
+	job, err := windows.CreateJobObject(nil, name)
+	if err != nil {
+		return 0, fmt.Errorf("create a job object: %w", err)
 	}
 	limits := windows.JOBOBJECT_EXTENDED_LIMIT_INFORMATION{
 		BasicLimitInformation: windows.JOBOBJECT_BASIC_LIMIT_INFORMATION{
@@ -34,33 +58,60 @@ func newGuard(t trace, _, _ []string) (*guard, error) {
 	}
 	if _, err := windows.SetInformationJobObject(job, windows.JobObjectExtendedLimitInformation,
 		uintptr(unsafe.Pointer(&limits)), uint32(unsafe.Sizeof(limits))); err != nil {
-		return nil, errors.Join(fmt.Errorf("set up a job object: %w", err), windows.CloseHandle(job))
+		return 0, errors.Join(fmt.Errorf("set up a job object: %w", err), windows.CloseHandle(job))
 	}
-	return &guard{trace: t, job: job}, nil
+	return job, nil
 }
 
-// start starts cmd suspended and lets it go when it is in the job, so that
-// whatever it starts is in the job too.
+// start starts cmd suspended and lets it go when it is in the jobs, so that
+// whatever it starts is in them too.
 func (g *guard) start(which part, cmd *exec.Cmd) error {
 	cmd.Env = g.trace.mark(cmd.Env)
 	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_SUSPENDED | windows.CREATE_NEW_PROCESS_GROUP}
+	if isBatch(cmd.Path) {
+		if err := throughShell(cmd); err != nil {
+			return err
+		}
+	}
 	if err := cmd.Start(); err != nil {
 		return err
 	}
 	var adopted error
 	err := cmd.Process.WithHandle(func(handle uintptr) {
-		if adopted = windows.AssignProcessToJobObject(g.job, windows.Handle(handle)); adopted == nil {
-			adopted = resume(windows.Handle(handle))
+		process := windows.Handle(handle)
+		for _, job := range []windows.Handle{g.session, g.job} {
+			if adopted = windows.AssignProcessToJobObject(job, process); adopted != nil {
+				return
+			}
 		}
+		adopted = resume(process)
 	})
 	if err = errors.Join(err, adopted); err != nil {
-		return errors.Join(fmt.Errorf("put process %d into the job: %w", cmd.Process.Pid, err), cmd.Process.Kill())
+		err = errors.Join(fmt.Errorf("put process %d into the job: %w", cmd.Process.Pid, err), cmd.Process.Kill())
+		_ = cmd.Wait() // killed, as it should be
+		return err
 	}
 	if which == appPart {
 		g.trace.App = cmd.Process.Pid
 	} else {
 		g.trace.Sidecar = cmd.Process.Pid
 	}
+	return nil
+}
+
+// throughShell makes cmd start the shell with a batch file, as the system would,
+// but with arguments that the shell leaves alone.
+func throughShell(cmd *exec.Cmd) error {
+	line, err := batchLine(cmd.Path, cmd.Args[1:])
+	if err != nil {
+		return err
+	}
+	system, err := windows.GetSystemDirectory()
+	if err != nil {
+		return fmt.Errorf("find the shell: %w", err)
+	}
+	cmd.Path = filepath.Join(system, "cmd.exe")
+	cmd.SysProcAttr.CmdLine = line
 	return nil
 }
 
@@ -79,8 +130,9 @@ func (g *guard) members(which part) ([]int, error) {
 		Assigned, Count uint32
 		PIDs            [4096]uintptr
 	}
-	if err := windows.QueryInformationJobObject(g.job, windows.JobObjectBasicProcessIdList,
-		uintptr(unsafe.Pointer(&list)), uint32(unsafe.Sizeof(list)), nil); err != nil {
+	err := windows.QueryInformationJobObject(g.job, windows.JobObjectBasicProcessIdList,
+		uintptr(unsafe.Pointer(&list)), uint32(unsafe.Sizeof(list)), nil)
+	if err != nil && !errors.Is(err, windows.ERROR_MORE_DATA) {
 		return nil, fmt.Errorf("list the job's processes: %w", err)
 	}
 	var pids []int
@@ -92,30 +144,52 @@ func (g *guard) members(which part) ([]int, error) {
 	return pids, nil
 }
 
-// ask sends Ctrl-Break, the one console event that can be sent to a group. It
-// reaches the groups' leaders and those in them.
-func (g *guard) ask(pid int) {
-	if slices.Contains([]int{g.trace.App, g.trace.Sidecar}, pid) {
-		_ = windows.GenerateConsoleCtrlEvent(windows.CTRL_BREAK_EVENT, uint32(pid))
+// ask sends Ctrl-Break, the one console event that can be sent to a group, once
+// to the process's group: a second one would tell many programs to make haste.
+// Without a console nobody can be asked.
+func (g *guard) ask(pid int) (heard bool) {
+	group := g.trace.App
+	if pid == g.trace.Sidecar {
+		group = pid
 	}
+	heard, asked := g.heard[group]
+	if !asked {
+		heard = windows.GenerateConsoleCtrlEvent(windows.CTRL_BREAK_EVENT, uint32(group)) == nil
+		g.heard[group] = heard
+	}
+	return heard
 }
 
-func (g *guard) kill(pid int) {
-	if p, err := os.FindProcess(pid); err == nil {
-		_ = p.Kill()
-		_ = p.Release()
-	}
-}
+// kill ends the whole job at once, so that nobody can start another process
+// meanwhile.
+func (g *guard) kill([]int) { _ = windows.TerminateJobObject(g.job, killedCode) }
 
-// close closes the job, and thereby ends what is left in it.
-func (g *guard) close() error { return windows.CloseHandle(g.job) }
+// close closes the jobs, and thereby ends what is left in them.
+func (g *guard) close() error {
+	return errors.Join(windows.CloseHandle(g.job), windows.CloseHandle(g.session))
+}
 
 // Keep does nothing: no keeper is started here.
 func Keep(context.Context, io.Reader) error { return nil }
 
-// isChild tells whether a process was started by another one, which is taken to
-// be so while both live.
-func isChild(pid, parent int) bool { return alive(pid) && alive(parent) }
+// isChild tells whether a living process was started by another one.
+func isChild(pid, parent int) bool {
+	if !alive(pid) || !alive(parent) {
+		return false
+	}
+	snapshot, err := windows.CreateToolhelp32Snapshot(windows.TH32CS_SNAPPROCESS, 0)
+	if err != nil {
+		return false
+	}
+	defer windows.CloseHandle(snapshot)
+	entry := windows.ProcessEntry32{Size: uint32(unsafe.Sizeof(windows.ProcessEntry32{}))}
+	for err = windows.Process32First(snapshot, &entry); err == nil; err = windows.Process32Next(snapshot, &entry) {
+		if int(entry.ProcessID) == pid {
+			return int(entry.ParentProcessID) == parent
+		}
+	}
+	return false
+}
 
 // alive tells whether a process exists and has not ended.
 func alive(pid int) bool {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -126,10 +127,20 @@ func (o *RunOptions) complete() error {
 	}
 	if len(o.Command) > 0 {
 		if _, err := exec.LookPath(o.Command[0]); err != nil {
-			return fmt.Errorf("the app's command %q is not found: %w", o.Command[0], errors.Unwrap(err))
+			return notFound(o.Command[0], err)
 		}
 	}
 	return o.completeFiles()
+}
+
+// notFound says why an app's command cannot be started. Windows looks into the
+// present folder too, where whoever could write a file would be started instead
+// of the program that is meant.
+func notFound(command string, err error) error {
+	if errors.Is(err, exec.ErrDot) {
+		return fmt.Errorf("the app's command %q is in this folder and not in the PATH: give it as %s", command, "."+string(filepath.Separator)+command)
+	}
+	return fmt.Errorf("the app's command %q is not found: %w", command, errors.Unwrap(err))
 }
 
 func oneOf(flag string, value *string, fallback string, known []string) error {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hyperdapr/dapr/pkg/instances"
@@ -108,7 +109,13 @@ type stopRequest struct{ signal os.Signal }
 func (s *stopRequest) Error() string { return "asked to stop" }
 
 // code is the exit code of a CLI that was interrupted before there was an app.
-func (s *stopRequest) code() int { return 128 + signalNumber(s.signal) }
+func (s *stopRequest) code() int {
+	number := syscall.SIGINT
+	if n, ok := s.signal.(syscall.Signal); ok {
+		number = n
+	}
+	return 128 + int(number)
+}
 
 // watch turns requests to end into contexts: the first request ends asked, with
 // a *stopRequest as its cause, the second ends forced.

@@ -25,13 +25,6 @@ func exitCode(state *os.ProcessState) int {
 	return state.ExitCode()
 }
 
-func signalNumber(s os.Signal) int {
-	if n, ok := s.(syscall.Signal); ok {
-		return int(n)
-	}
-	return int(syscall.SIGINT)
-}
-
 // forwardTerminal copies what is typed until the terminal's or the app's end. It
 // reads only while this process is in the terminal's foreground: when it was put
 // into the background, what is typed belongs to somebody else, and reading would

@@ -14,6 +14,10 @@ import (
 // machine under load.
 const stopLimit = DefaultGrace + 5*time.Second
 
+// stopEvent is the name of the event through which Stop reaches the CLI with the
+// given process id on Windows, which has no signal for that. Tools know it.
+func stopEvent(pid int) string { return fmt.Sprintf("dapr_cli_%d", pid) }
+
 // Stop ends the runs of an app and returns when nothing of them is left. When the
 // app does not run it returns ErrAppNotFound, with the ids of those that do.
 func Stop(ctx context.Context, l Layout, appID string) error {

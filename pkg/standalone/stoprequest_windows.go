@@ -2,18 +2,15 @@ package standalone
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
 	"golang.org/x/sys/windows"
 )
 
-// stopEvent is the name of the event through which "dapr stop" reaches a CLI:
-// Windows has no signal for that.
-func stopEvent(pid int) string { return fmt.Sprintf("dapr_cli_%d", pid) }
-
-// requestStop asks the CLI with the given process id to end its run, or ends a
-// process that is no CLI.
+// requestStop asks the CLI with the given process id to end its run. A process
+// that waits for no request is ended: with a CLI, so is all that it runs.
 func requestStop(pid int) error {
 	name, err := windows.UTF16PtrFromString(stopEvent(pid))
 	if err != nil {
@@ -21,6 +18,7 @@ func requestStop(pid int) error {
 	}
 	event, err := windows.OpenEvent(windows.EVENT_MODIFY_STATE, false, name)
 	if err != nil {
+		// There is none, or it is in the session of another login.
 		p, err := os.FindProcess(pid)
 		if err != nil {
 			return err
@@ -32,29 +30,42 @@ func requestStop(pid int) error {
 	return windows.SetEvent(event)
 }
 
-// stopRequests receives when requestStop is called for this process, until ctx
-// ends.
+// stopRequests receives when requestStop is first called for this process, until
+// ctx ends. The event takes requests of the user and the system only, as all that is
+// made without a security descriptor.
 func stopRequests(ctx context.Context) (<-chan struct{}, error) {
 	name, err := windows.UTF16PtrFromString(stopEvent(os.Getpid()))
 	if err != nil {
 		return nil, err
 	}
-	event, err := windows.CreateEvent(nil, 0, 0, name)
-	if err != nil {
+	// The second run of one CLI gets the event of the first, which then reaches
+	// all of them: it is reset by hand, when there are no more.
+	const byHand = 1
+	event, err := windows.CreateEvent(nil, byHand, 0, name)
+	if err != nil && !errors.Is(err, windows.ERROR_ALREADY_EXISTS) {
 		return nil, fmt.Errorf("create the stop event: %w", err)
 	}
+	over, err := windows.CreateEvent(nil, byHand, 0, nil)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("create an event: %w", err), windows.CloseHandle(event))
+	}
+	unwatch := context.AfterFunc(ctx, func() { _ = windows.SetEvent(over) })
 	requests := make(chan struct{})
 	go func() {
 		defer windows.CloseHandle(event)
-		for ctx.Err() == nil {
-			// Waking up now and then is the simple way to notice ctx.
-			if s, err := windows.WaitForSingleObject(event, 200); err != nil || s != windows.WAIT_OBJECT_0 {
-				continue
+		defer windows.CloseHandle(over)
+		defer func() {
+			if !unwatch() {
+				// Only then is nobody about to set it.
+				_, _ = windows.WaitForSingleObject(over, windows.INFINITE)
 			}
-			select {
-			case requests <- struct{}{}:
-			case <-ctx.Done():
-			}
+		}()
+		if first, err := windows.WaitForMultipleObjects([]windows.Handle{event, over}, false, windows.INFINITE); err != nil || first != windows.WAIT_OBJECT_0 {
+			return
+		}
+		select {
+		case requests <- struct{}{}:
+		case <-ctx.Done():
 		}
 	}()
 	return requests, nil

@@ -16,7 +16,7 @@ var floors = []struct {
 	packages []string
 }{
 	{"L0 ground", []string{
-		"version", "telemetry", "apierror", "freeport", "unixsocket", "atomicfile", "filelock", "nearest", "quantity", "signals", "instances",
+		"version", "telemetry", "apierror", "freeport", "unixsocket", "atomicfile", "filelock", "nearest", "quantity", "signals", "home", "instances",
 	}},
 	{"L1 model", []string{"component", "resource", "apifilter", "security", "resiliency", "ring", "inject"}},
 	{"L2 kits", []string{"httpapi", "grpcapi", "app", "peer", "nameresolution", "service", "kubeapi"}},
@@ -32,6 +32,7 @@ var floors = []struct {
 // arrows are the imports allowed within one floor, each with its reason.
 var arrows = []struct{ from, to, why string }{
 	{"instances", "atomicfile", "an entry is replaced as a whole"},
+	{"instances", "home", "the registry is below the home folder unless told otherwise"},
 	{"resource", "component", "a Component resolves to a component.Spec"},
 	{"instances", "filelock", "an entry is alive while its lock is held"},
 	{"peer", "app", "what travels between two sidecars is a call to an app and its answer"},

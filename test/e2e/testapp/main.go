@@ -1,5 +1,3 @@
-//go:build !windows
-
 // Command testapp is an app for the user stories: it does what its arguments
 // say, one after the other. Some of it no well-behaved app would do.
 package main
@@ -15,7 +13,6 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -46,16 +43,18 @@ func main() {
 		case "exit":
 			os.Exit(number(next()))
 		case "crash":
-			check(syscall.Kill(os.Getpid(), syscall.SIGKILL))
+			self, err := os.FindProcess(os.Getpid())
+			check(err)
+			check(self.Kill())
 			wait()
 		case "wait":
 			wait()
 		case "deaf": // to every polite request to end
-			signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+			signal.Ignore(politeRequests...)
 		case "careful": // leaves with a code of its own
 			go func(code int) {
 				asked := make(chan os.Signal, 1)
-				signal.Notify(asked, syscall.SIGTERM)
+				signal.Notify(asked, terminate)
 				<-asked
 				fmt.Println("cleaned up")
 				os.Exit(code)
@@ -88,7 +87,9 @@ func main() {
 func start(args []string, session bool) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: session}
+	if session {
+		cmd.SysProcAttr = farAway()
+	}
 	return cmd
 }
 

@@ -1,17 +1,15 @@
-//go:build !linux && !windows
-
 package standalone
 
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // find lists the living processes of the run. There is no /proc: ps shows the
@@ -46,15 +44,28 @@ func (t trace) find() (app, sidecar []int, err error) {
 	return app, sidecar, lines.Err()
 }
 
-// alive tells whether a process exists.
-func alive(pid int) bool {
-	err := syscall.Kill(pid, 0)
-	return err == nil || errors.Is(err, syscall.EPERM)
+// look returns a process's parent, and whether it lives. One that has ended and
+// was not collected by its parent does not: nothing can be done about it.
+func look(pid int) (parent int, alive bool) {
+	const zombie = 5 // SZOMB
+	info, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
+	if err != nil {
+		return 0, false
+	}
+	return int(info.Eproc.Ppid), info.Proc.P_stat != zombie
 }
 
-// isChild tells whether a process was started by another one, which is taken to
-// be so while both live.
-func isChild(pid, parent int) bool { return alive(pid) && alive(parent) }
+// alive tells whether a process exists and has not ended.
+func alive(pid int) bool {
+	_, ok := look(pid)
+	return ok
+}
+
+// isChild tells whether a living process was started by another one.
+func isChild(pid, parent int) bool {
+	p, ok := look(pid)
+	return ok && p == parent
+}
 
 // standApart does nothing: a process's name is its file's here.
 func standApart() {}
