@@ -31,6 +31,7 @@ require (
 
 require (
 	github.com/clipperhouse/uax29/v2 v2.2.0 // indirect
+	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
 	github.com/go-openapi/swag/jsonname v0.26.0 // indirect
 	github.com/onsi/gomega v1.36.1 // indirect
 	gopkg.in/yaml.v3 v3.0.1 // indirect
