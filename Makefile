@@ -36,12 +36,18 @@ build: payload ## bin/dapr (with the other two inside), bin/daprd, bin/controlpl
 daprd controlplane:
 	$(GOBUILD) -o bin/$@$(EXE) ./cmd/$@
 
-payload: daprd controlplane ## pack daprd and controlplane for the CLI to carry
+# A CLI for another system carries programs for Linux as well, to make images of.
+payload: daprd controlplane $(if $(HOST:linux_%=),payload-linux_$(lastword $(subst _, ,$(HOST)))) ## pack daprd and controlplane for the CLI to carry
 	go run ./embed/pack -version $(VERSION) -out embed/payload/$(HOST) bin/daprd$(EXE) bin/controlplane$(EXE)
 
-image: build ## dist/dapr-image.tar, the runtime's container image (no container engine needed)
-	mkdir -p dist
-	bin/dapr$(EXE) image save dist/dapr-image.tar
+payload-linux_%: programs-linux_%
+	go run ./embed/pack -version $(VERSION) -out embed/payload/linux_$* dist/linux_$*/daprd dist/linux_$*/controlplane
+
+programs-linux_%:
+	GOOS=linux GOARCH=$* $(GOBUILD) -o dist/linux_$*/ ./cmd/daprd ./cmd/controlplane
+
+image: build programs-linux_amd64 programs-linux_arm64 ## dist/dapr-image.tar, the runtime's container image (no container engine needed)
+	bin/dapr$(EXE) image save --bin-dir dist dist/dapr-image.tar
 
 test: ## every test but those that need a cluster, race detector on
 	@.ci/deps test

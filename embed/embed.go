@@ -4,7 +4,13 @@ package embed
 
 import (
 	"embed"
+	"errors"
+	"io"
 	"io/fs"
+	"path"
+	"runtime"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 //go:embed selfhosted
@@ -35,11 +41,38 @@ func Dev() fs.FS { return sub(dev, "dev") }
 // Payload holds the programs for the platform the CLI was built for, each as
 // NAME.zst, and ManifestFile, which describes them. It is empty in a CLI built
 // without the tag "payload".
-func Payload() fs.FS {
-	if payloadFolder == "" {
-		return payload
+func Payload() fs.FS { return sub(payload, payloadFolder(runtime.GOOS, runtime.GOARCH)) }
+
+// LinuxPayloads are the payloads for Linux that the CLI carries beside its own:
+// images are made of them, on every platform. There is one for each processor
+// whose programs were packed before the CLI was built, amd64 first.
+func LinuxPayloads() []fs.FS { return linuxPayloads(payload) }
+
+func linuxPayloads(files fs.FS) []fs.FS {
+	var all []fs.FS
+	for _, processor := range []string{"amd64", "arm64"} {
+		folder := payloadFolder("linux", processor)
+		if _, err := fs.Stat(files, path.Join(folder, ManifestFile)); err == nil {
+			all = append(all, sub(files, folder))
+		}
 	}
-	return sub(payload, payloadFolder)
+	return all
+}
+
+func payloadFolder(system, processor string) string { return "payload/" + system + "_" + processor }
+
+// Open returns the content of a payload's program, unpacked. The error is
+// fs.ErrNotExist when the payload has no such program.
+func Open(payload fs.FS, program string) (io.ReadCloser, error) {
+	packed, err := payload.Open(PackedFile(program))
+	if err != nil {
+		return nil, err
+	}
+	r, err := zstd.NewReader(packed)
+	if err != nil {
+		return nil, errors.Join(err, packed.Close())
+	}
+	return r.IOReadCloser(), nil
 }
 
 // ManifestFile is the name of the payload's list, a Manifest in JSON.

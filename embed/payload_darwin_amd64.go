@@ -5,6 +5,5 @@ package embed
 import "embed"
 
 //go:embed payload/darwin_amd64/*.zst payload/darwin_amd64/manifest.json
+//go:embed payload/linux_*/*.zst payload/linux_*/manifest.json
 var payload embed.FS
-
-const payloadFolder = "payload/darwin_amd64"

@@ -5,5 +5,3 @@ package embed
 import "embed"
 
 var payload embed.FS
-
-const payloadFolder = ""

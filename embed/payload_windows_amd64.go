@@ -5,6 +5,5 @@ package embed
 import "embed"
 
 //go:embed payload/windows_amd64/*.zst payload/windows_amd64/manifest.json
+//go:embed payload/linux_*/*.zst payload/linux_*/manifest.json
 var payload embed.FS
-
-const payloadFolder = "payload/windows_amd64"

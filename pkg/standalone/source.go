@@ -10,8 +10,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/hyperdapr/dapr/embed"
 	"github.com/hyperdapr/dapr/pkg/version"
 )
@@ -26,6 +24,8 @@ const (
 type Source struct {
 	// Payload is embed.Payload, empty in a CLI built without one.
 	Payload fs.FS
+	// LinuxPayloads are embed.LinuxPayloads, which images are made of.
+	LinuxPayloads []fs.FS
 	// Beside is the folder of the CLI's executable.
 	Beside string
 	// Version is the CLI's.
@@ -34,7 +34,12 @@ type Source struct {
 
 // NewSource returns the source of the CLI that runs from the given file.
 func NewSource(executable string) Source {
-	return Source{Payload: embed.Payload(), Beside: filepath.Dir(executable), Version: version.Version()}
+	return Source{
+		Payload:       embed.Payload(),
+		LinuxPayloads: embed.LinuxPayloads(),
+		Beside:        filepath.Dir(executable),
+		Version:       version.Version(),
+	}
 }
 
 // FindDaprd returns the sidecar's program of this CLI's version. It brings the
@@ -117,18 +122,11 @@ func (s Source) programs(l Layout) (*embed.Manifest, error) {
 
 // Open returns the content of a program, whose name has no ".exe".
 func (s Source) Open(name string) (io.ReadCloser, error) {
-	packed, err := s.Payload.Open(embed.PackedFile(name))
+	program, err := embed.Open(s.Payload, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return os.Open(filepath.Join(s.Beside, executableName(name)))
 	}
-	if err != nil {
-		return nil, err
-	}
-	r, err := zstd.NewReader(packed)
-	if err != nil {
-		return nil, errors.Join(err, packed.Close())
-	}
-	return r.IOReadCloser(), nil
+	return program, err
 }
 
 // isCurrent tells whether the installed programs are those of the manifest. The

@@ -8,12 +8,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
+	"github.com/hyperdapr/dapr/embed"
 	"github.com/hyperdapr/dapr/pkg/cmdutil"
 	"github.com/hyperdapr/dapr/pkg/image"
 	"github.com/hyperdapr/dapr/pkg/iostreams"
@@ -41,8 +43,8 @@ func NewCmdImage(f *cmdutil.Factory) *cobra.Command {
 control plane, out of the programs that this program carries. No container
 engine is needed, and nothing is downloaded.
 
-The programs must be for Linux. Where this program carries others, and to build
-for both amd64 and arm64, say with --bin-dir where they are: in the folders
+A released dapr carries the programs for Linux on amd64 and arm64, whatever it
+runs on itself. To take others, say with --bin-dir where they are: in the folders
 linux_amd64 and linux_arm64 there, as "make cross" writes them, or in the folder
 itself. The same programs always make the same image.`,
 		Example: `  dapr image save dapr.tar
@@ -133,7 +135,10 @@ func saveRun(_ context.Context, opts *imageOptions) error {
 		return err
 	}
 	if opts.target == "-" {
-		return image.Save(opts.streams.Out, ref, index)
+		if err := image.Save(opts.streams.Out, ref, index); err != nil {
+			return err
+		}
+		return opts.warnOfMissing(opts.streams.ErrOut, index)
 	}
 	done := opts.status.Spin("Writing " + opts.target)
 	err = saveFile(opts.target, ref, index)
@@ -207,7 +212,14 @@ func (opts *imageOptions) programs() ([]image.Programs, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []image.Programs{func(program string) (io.ReadCloser, error) { return source.Open(program) }}, nil
+	if len(source.LinuxPayloads) == 0 {
+		return []image.Programs{source.Open}, nil
+	}
+	all := make([]image.Programs, 0, len(source.LinuxPayloads))
+	for _, payload := range source.LinuxPayloads {
+		all = append(all, func(program string) (io.ReadCloser, error) { return embed.Open(payload, program) })
+	}
+	return all, nil
 }
 
 func (opts *imageOptions) report(did string, ref name.Tag, index v1.ImageIndex) error {
@@ -221,5 +233,25 @@ func (opts *imageOptions) report(did string, ref name.Tag, index v1.ImageIndex) 
 	}
 	opts.status.Success("%s %s for linux/%s", did, ref, strings.Join(architectures, " and linux/"))
 	opts.status.Info("Digest: %s", digest)
+	return opts.warnOfMissing(opts.streams.Out, index)
+}
+
+// warnOfMissing names the nodes that cannot run the image. Whoever pushes one
+// half finds out otherwise when a pod on such a node does not start.
+func (opts *imageOptions) warnOfMissing(w io.Writer, index v1.ImageIndex) error {
+	architectures, err := image.Architectures(index)
+	if err != nil {
+		return err
+	}
+	for _, wanted := range []string{"amd64", "arm64"} {
+		if slices.Contains(architectures, wanted) {
+			continue
+		}
+		why := "this dapr carries no programs for them; a released one does, or say with --bin-dir where some are"
+		if opts.binDir != "" {
+			why = "there are no programs for them in " + filepath.Join(opts.binDir, "linux_"+wanted)
+		}
+		opts.status.Line(w, cmdutil.Warning, fmt.Sprintf("Nodes of the architecture %s cannot run this image: %s", wanted, why))
+	}
 	return nil
 }
