@@ -212,4 +212,9 @@ func TestOwnerIsThatOfTheModule(t *testing.T) {
 	values, err := os.ReadFile(filepath.Join(root, "embed", "chart", "values.yaml"))
 	require.NoError(t, err)
 	require.Contains(t, string(values), "registry: ghcr.io/"+string(m[1])+"\n", "embed/chart/values.yaml")
+	for _, file := range []string{"Makefile", ".goreleaser.yaml"} {
+		text, err := os.ReadFile(filepath.Join(root, file))
+		require.NoError(t, err)
+		require.NotContains(t, string(text), string(m[1]), "%s derives it from go.mod", file)
+	}
 }
