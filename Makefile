@@ -8,11 +8,15 @@ OWNER  := $(word 2,$(subst /, ,$(MODULE)))
 # programs again; a change that is not committed links only what it changes.
 VERSION     ?= $(or $(patsubst v%,%,$(shell git describe --tags --exact-match --match 'v*' 2>/dev/null)),edge)
 COMMIT      ?= $(shell git rev-parse HEAD 2>/dev/null)
-GIT_VERSION ?= $(shell git describe --tags --always --match 'v*' 2>/dev/null)
+COMMIT_TIME ?= $(shell git log -1 --format=%cI 2>/dev/null)
+GIT_VERSION ?= $(shell git describe --tags --always --abbrev=12 --match 'v*' 2>/dev/null)
 
 STAMPED := $(MODULE)/pkg/version
 STAMPS  := -X $(STAMPED).version=$(VERSION) -X $(STAMPED).commit=$(COMMIT) -X $(STAMPED).gitVersion=$(GIT_VERSION)
 GOBUILD  = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w $(STAMPS)'
+
+# The CLI as it is built now, for what the build itself does with it.
+CLI      = CGO_ENABLED=0 go run -trimpath -buildvcs=false -ldflags '-s -w $(STAMPS)' ./cmd/dapr
 
 HOST      := $(shell go env GOOS)_$(shell go env GOARCH)
 EXE       := $(shell go env GOEXE)
@@ -20,8 +24,23 @@ PLATFORMS := linux_amd64 linux_arm64 darwin_amd64 darwin_arm64 windows_amd64 win
 
 LINT := .cache/bin/golangci-lint
 
+COMMA := ,
+EMPTY :=
+SPACE := $(EMPTY) $(EMPTY)
+
+# A package's version begins with a number, which "edge" does not.
+RELEASE := $(or $(filter-out edge,$(VERSION)),0.0.0-edge.g$(shell printf %.12s $(COMMIT)))
+# What a release is made for. TARGET=linux_amd64 makes a dry run quick: of one
+# platform, whose CLI can make the image for its own kind of processor only.
+TARGETS  := $(or $(TARGET),$(PLATFORMS))
+PAYLOADS := $(sort $(TARGETS) $(TARGET:%=linux_$(lastword $(subst _, ,$(TARGET)))))
+# The packages that have nothing for one platform's system.
+SKIP_linux   := winget,scoop
+SKIP_darwin  := winget,scoop,nfpm
+SKIP_windows := homebrew,nfpm
+
 .DEFAULT_GOAL := help
-.PHONY: help deps build payload image test test-release test-kubernetes lint bench demo cross docs clean daprd controlplane test-windows
+.PHONY: help deps build payload image test test-release test-kubernetes lint bench demo cross docs clean daprd controlplane test-windows release release-snapshot release-parts goreleaser
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,14 +59,16 @@ daprd controlplane:
 payload: daprd controlplane $(if $(HOST:linux_%=),payload-linux_$(lastword $(subst _, ,$(HOST)))) ## pack daprd and controlplane for the CLI to carry
 	go run ./embed/pack -version $(VERSION) -out embed/payload/$(HOST) bin/daprd$(EXE) bin/controlplane$(EXE)
 
-payload-linux_%: programs-linux_%
-	go run ./embed/pack -version $(VERSION) -out embed/payload/linux_$* dist/linux_$*/daprd dist/linux_$*/controlplane
+payload-%: programs-%
+	go run ./embed/pack -version $(VERSION) -out embed/payload/$* $$(ls -d bin/$*/daprd* bin/$*/controlplane*)
 
-programs-linux_%:
-	GOOS=linux GOARCH=$* $(GOBUILD) -o dist/linux_$*/ ./cmd/daprd ./cmd/controlplane
+# In folders that "dapr image" finds them in.
+programs-%:
+	GOOS=$(word 1,$(subst _, ,$*)) GOARCH=$(word 2,$(subst _, ,$*)) $(GOBUILD) -o bin/$*/ ./cmd/daprd ./cmd/controlplane
 
 image: build programs-linux_amd64 programs-linux_arm64 ## dist/dapr-image.tar, the runtime's container image (no container engine needed)
-	bin/dapr$(EXE) image save --bin-dir dist dist/dapr-image.tar
+	mkdir -p dist
+	bin/dapr$(EXE) image save --bin-dir bin dist/dapr-image.tar
 
 test: ## every test but those that need a cluster, race detector on
 	@.ci/deps test
@@ -90,6 +111,36 @@ cross: $(PLATFORMS:%=cross-%) ## compile the three programs for all six platform
 
 cross-%:
 	GOOS=$(word 1,$(subst _, ,$*)) GOARCH=$(word 2,$(subst _, ,$*)) $(GOBUILD) -o dist/$*/ ./cmd/...
+
+# The dry run first: it finds what is wrong before anybody has it.
+release: ## publish the tag that is checked out (docs/releasing.md)
+	@test $(VERSION) != edge || { echo "no tag is checked out: make one, such as v1.2.3 (docs/releasing.md)" >&2; exit 1; }
+	@$(MAKE) --no-print-directory release-snapshot
+	@$(MAKE) --no-print-directory goreleaser
+	$(CLI) image push ghcr.io/$(OWNER) --bin-dir bin
+
+release-snapshot: ## the dry run of a release into dist/ (of one platform: TARGET=linux_amd64)
+	@.ci/deps release
+	@$(MAKE) --no-print-directory goreleaser VERSION=$(RELEASE) SNAPSHOT=--snapshot
+
+goreleaser:
+	@mkdir -p bin
+	sed 's/\(targets: &targets\) .*/\1 [$(subst $(SPACE),$(COMMA),$(TARGETS))]/' .goreleaser.yaml >bin/goreleaser.yaml
+	PATH="$(CURDIR)/.cache/bin:$$PATH" OWNER=$(OWNER) VERSION=$(VERSION) STAMPS='$(STAMPS)' \
+		COMMIT_TIME=$(COMMIT_TIME) SOURCE_DATE_EPOCH=$(shell git log -1 --format=%ct) \
+		goreleaser release --clean $(SNAPSHOT) --config bin/goreleaser.yaml \
+		$(if $(TARGET),--skip $(SKIP_$(firstword $(subst _, ,$(TARGET)))))
+	TARGETS='$(TARGETS)' VERSION=$(VERSION) go test -tags release -count=1 -v -run TestRelease ./test/release
+
+# What goreleaser takes beside the programs that it builds itself. What an
+# earlier build left must not get into a command line.
+release-parts:
+	rm -rf bin/share bin/release $(PLATFORMS:%=bin/%) embed/payload/*_*
+	$(MAKE) --no-print-directory $(PAYLOADS:%=payload-%)
+	go run ./docs/man -version $(VERSION) -date $(firstword $(subst T, ,$(COMMIT_TIME))) -out bin/share
+	mkdir -p bin/release
+	$(CLI) image save --bin-dir bin bin/release/dapr_image.tar
+	$(if $(wildcard install/install.*),cp $(wildcard install/install.*) bin/release/)
 
 docs: ## write the generated pages of docs/
 	go run ./docs/gen

@@ -10,14 +10,12 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/dapr/kit/crypto/pem"
-	"github.com/lestrrat-go/jwx/v2/jwa"
-	"github.com/lestrrat-go/jwx/v2/jwk"
-	"github.com/lestrrat-go/jwx/v2/jwt"
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/hyperdapr/dapr/pkg/security"
 	"github.com/hyperdapr/dapr/pkg/security/authority"
@@ -29,17 +27,17 @@ const rsaBits = 2048
 type jwtOptions struct {
 	issuer    string // empty leaves it out
 	keyID     string // the key's thumbprint when empty
-	algorithm jwa.SignatureAlgorithm
+	algorithm jose.SignatureAlgorithm
 	ttl       time.Duration
 	names     names
 }
 
 // jwtAlgorithms are those that a key is made for, with how it is made.
-var jwtAlgorithms = map[jwa.SignatureAlgorithm]func() (crypto.Signer, error){
-	jwa.RS256: newRSA, jwa.RS384: newRSA, jwa.RS512: newRSA,
-	jwa.PS256: newRSA, jwa.PS384: newRSA, jwa.PS512: newRSA,
-	jwa.ES256: newECDSA(elliptic.P256()), jwa.ES384: newECDSA(elliptic.P384()), jwa.ES512: newECDSA(elliptic.P521()),
-	jwa.EdDSA: newEd25519,
+var jwtAlgorithms = map[jose.SignatureAlgorithm]func() (crypto.Signer, error){
+	jose.RS256: newRSA, jose.RS384: newRSA, jose.RS512: newRSA,
+	jose.PS256: newRSA, jose.PS384: newRSA, jose.PS512: newRSA,
+	jose.ES256: newECDSA(elliptic.P256()), jose.ES384: newECDSA(elliptic.P384()), jose.ES512: newECDSA(elliptic.P521()),
+	jose.EdDSA: newEd25519,
 }
 
 func newRSA() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, rsaBits) }
@@ -70,50 +68,44 @@ func (o jwtOptions) complete(keyPEM, set []byte) (newKey, newSet []byte, changed
 	if err != nil {
 		return nil, nil, false, err
 	}
-	keys := jwk.NewSet()
+	var keys keySet
 	if len(bytes.TrimSpace(set)) > 0 {
-		if keys, err = jwk.Parse(set); err != nil {
+		if keys, err = parseKeySet(set); err != nil {
 			return nil, nil, false, fmt.Errorf("%s is not a set of JSON web keys: %w", o.names.jwks, err)
 		}
 	}
-	if _, known := keys.LookupKeyID(key.KeyID()); known {
+	if keys.has(key.KeyID) {
 		return keyPEM, set, changed, nil
 	}
-	public, err := key.PublicKey()
+	public, err := json.Marshal(key.Public())
 	if err != nil {
 		return nil, nil, false, err
 	}
-	if err := errors.Join(public.Set(jwk.KeyUsageKey, jwk.ForSignature), keys.AddKey(public)); err != nil {
-		return nil, nil, false, err
-	}
+	keys.Keys = append(keys.Keys, public)
 	set, err = json.Marshal(keys)
 	return keyPEM, set, true, err
 }
 
-func (o jwtOptions) parseKey(keyPEM []byte) (jwk.Key, error) {
+func (o jwtOptions) parseKey(keyPEM []byte) (jose.JSONWebKey, error) {
 	raw, err := authority.ParseKey(keyPEM)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.names.jwtKey, err)
+		return jose.JSONWebKey{}, fmt.Errorf("%s: %w", o.names.jwtKey, err)
 	}
-	key, err := jwk.FromRaw(raw)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.names.jwtKey, err)
-	}
-	id := o.keyID
-	if id == "" {
+	key := jose.JSONWebKey{Key: raw, KeyID: o.keyID, Algorithm: string(o.algorithm), Use: forSignatures}
+	if key.KeyID == "" {
 		sum, err := key.Thumbprint(crypto.SHA256)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", o.names.jwtKey, err)
+			return jose.JSONWebKey{}, fmt.Errorf("%s: %w", o.names.jwtKey, err)
 		}
-		id = base64.RawURLEncoding.EncodeToString(sum)
+		key.KeyID = base64.RawURLEncoding.EncodeToString(sum)
 	}
-	return key, errors.Join(key.Set(jwk.KeyIDKey, id), key.Set(jwk.AlgorithmKey, o.algorithm))
+	return key, nil
 }
 
 // jwtSigner signs JWTs. It is safe for concurrent use.
 type jwtSigner struct {
-	o   jwtOptions
-	key jwk.Key
+	o      jwtOptions
+	signer jose.Signer
 }
 
 func newJWTSigner(o jwtOptions, keyPEM []byte) (*jwtSigner, error) {
@@ -121,8 +113,12 @@ func newJWTSigner(o jwtOptions, keyPEM []byte) (*jwtSigner, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &jwtSigner{o, key}
-	if _, err := s.sign(security.ID{}, nil, time.Now(), 0); err != nil {
+	s := &jwtSigner{o: o}
+	s.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: o.algorithm, Key: key}, new(jose.SignerOptions).WithType("JWT"))
+	if err == nil {
+		_, err = s.sign(security.ID{}, nil, time.Now(), 0)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s does not sign with %s: %w; --jwt-signing-algorithm names the algorithm", o.names.jwtKey, o.algorithm, err)
 	}
 	return s, nil
@@ -130,15 +126,8 @@ func newJWTSigner(o jwtOptions, keyPEM []byte) (*jwtSigner, error) {
 
 // sign returns a JWT that says who the id is to the audiences.
 func (s *jwtSigner) sign(id security.ID, audiences []string, now time.Time, skew time.Duration) (string, error) {
-	b := jwt.NewBuilder().Subject(id.String()).Audience(audiences).
-		IssuedAt(now).NotBefore(now.Add(-skew)).Expiration(now.Add(s.o.ttl))
-	if s.o.issuer != "" {
-		b = b.Issuer(s.o.issuer)
-	}
-	token, err := b.Build()
-	if err != nil {
-		return "", err
-	}
-	signed, err := jwt.Sign(token, jwt.WithKey(s.o.algorithm, s.key))
-	return string(signed), err
+	return jwt.Signed(s.signer).Claims(jwt.Claims{
+		Issuer: s.o.issuer, Subject: id.String(), Audience: audiences,
+		IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now.Add(-skew)), Expiry: jwt.NewNumericDate(now.Add(s.o.ttl)),
+	}).Serialize()
 }

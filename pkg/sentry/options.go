@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/go-jose/go-jose/v4"
 	"github.com/spf13/pflag"
 
 	"github.com/hyperdapr/dapr/pkg/nearest"
@@ -136,11 +136,11 @@ func (o *options) finish(fs *pflag.FlagSet) error {
 
 func (o *options) finishJWT() error {
 	r := &o.raw
-	algorithm := jwa.SignatureAlgorithm(r.jwtAlgorithm)
+	algorithm := jose.SignatureAlgorithm(r.jwtAlgorithm)
 	if jwtAlgorithms[algorithm] == nil {
 		var names []string
 		for a := range maps.Keys(jwtAlgorithms) {
-			names = append(names, a.String())
+			names = append(names, string(a))
 		}
 		slices.Sort(names)
 		if n := nearest.Name(r.jwtAlgorithm, names); n != "" {

@@ -220,4 +220,9 @@ func TestOwnerIsThatOfTheModule(t *testing.T) {
 		require.Contains(t, string(text), fmt.Sprintf(assignment, modulePath()), "install/%s", installer)
 		require.Equal(t, 1, bytes.Count(text, m[1]), "install/%s names the owner once", installer)
 	}
+	for _, file := range []string{"Makefile", ".goreleaser.yaml"} {
+		text, err := os.ReadFile(filepath.Join(root, file))
+		require.NoError(t, err)
+		require.NotContains(t, string(text), string(m[1]), "%s derives it from go.mod", file)
+	}
 }
