@@ -7,6 +7,7 @@ import (
 
 	"github.com/hyperdapr/dapr/pkg/cmdutil"
 	"github.com/hyperdapr/dapr/pkg/kubernetes"
+	"github.com/hyperdapr/dapr/pkg/version"
 )
 
 // serviceStatus is a row of what the command shows of a cluster.
@@ -77,6 +78,9 @@ func warn(ctx context.Context, opts *statusOptions, cluster *kubernetes.Client, 
 		for _, trouble := range s.Troubles {
 			opts.status.Warning("%s", trouble)
 		}
+	}
+	if text := kubernetes.SkewWarning(services, version.Version()); text != "" {
+		opts.status.Warning("%s", text)
 	}
 	if text := cluster.ExpiryWarning(ctx, opts.now()); text != "" {
 		opts.status.Warning("%s", text)
