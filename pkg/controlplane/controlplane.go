@@ -100,12 +100,9 @@ func crds() ([]*unstructured.Unstructured, error) {
 	return objects, nil
 }
 
-// installed returns the newest revisions of the releases in all namespaces, or
-// of the one in the given namespace for users who can look no further.
-func (c *ControlPlane) installed(ctx context.Context, namespace string) ([]*helm.Release, error) {
-	if found, err := c.Find(release); err == nil {
-		return found, nil
-	}
+// Release returns the newest revision of the release in a namespace, or nil when
+// there is none.
+func (c *ControlPlane) Release(ctx context.Context, namespace string) (*helm.Release, error) {
 	runner, err := c.Helm(namespace)
 	if err != nil {
 		return nil, err
@@ -113,9 +110,22 @@ func (c *ControlPlane) installed(ctx context.Context, namespace string) ([]*helm
 	found, err := runner.Status(ctx, release)
 	switch {
 	case errors.Is(err, helm.ErrNoRelease):
-		return nil, nil
+		return nil, nil //nolint:nilnil // no release is no error
 	case err != nil:
 		return nil, fmt.Errorf("look for the release %s in the namespace %s: %w", release, namespace, err)
+	}
+	return found, nil
+}
+
+// installed returns the newest revisions of the releases in all namespaces, or
+// of the one in the given namespace for users who can look no further.
+func (c *ControlPlane) installed(ctx context.Context, namespace string) ([]*helm.Release, error) {
+	if found, err := c.Find(release); err == nil {
+		return found, nil
+	}
+	found, err := c.Release(ctx, namespace)
+	if found == nil || err != nil {
+		return nil, err
 	}
 	return []*helm.Release{found}, nil
 }

@@ -99,6 +99,26 @@ func alreadyThere(r *helm.Release) error {
 	}
 }
 
+// PlanDefinitions says what applying the CustomResourceDefinitions of this
+// program would change, for a control plane in a namespace.
+func (c *ControlPlane) PlanDefinitions(ctx context.Context, namespace string) ([]kubernetes.CRDChange, error) {
+	definitions, err := crds()
+	if err != nil {
+		return nil, err
+	}
+	return c.Cluster.PlanCRDs(ctx, inNamespace(definitions, namespace))
+}
+
+// ApplyDefinitions applies the CustomResourceDefinitions of this program, as an
+// installation does.
+func (c *ControlPlane) ApplyDefinitions(ctx context.Context, namespace string) error {
+	definitions, err := crds()
+	if err != nil {
+		return err
+	}
+	return c.Cluster.ApplyCRDs(ctx, inNamespace(definitions, namespace))
+}
+
 func (c *ControlPlane) applyCRDs(ctx context.Context, namespace string, definitions []*unstructured.Unstructured, report Reporter) error {
 	done := report.Spin("Applying " + plural(len(definitions), "CustomResourceDefinition"))
 	err := c.Cluster.ApplyCRDs(ctx, inNamespace(definitions, namespace))

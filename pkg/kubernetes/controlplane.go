@@ -104,12 +104,29 @@ func podStatus(pod *corev1.Pod) (healthy bool, status string) {
 	return healthy, status
 }
 
-// imageTag is what follows the name of the image of the pod's first container.
+// SidecarVersion is the tag of the image of the pod's sidecar, if it has one.
+func SidecarVersion(pod *corev1.Pod) (version string, has bool) {
+	for _, containers := range [][]corev1.Container{pod.Spec.Containers, pod.Spec.InitContainers} {
+		for i := range containers {
+			if containers[i].Name == sidecarName {
+				return tagOf(containers[i].Image), true
+			}
+		}
+	}
+	return "", false
+}
+
+// imageTag is the tag of the image of the pod's first container.
 func imageTag(pod *corev1.Pod) string {
 	if len(pod.Spec.Containers) == 0 {
 		return ""
 	}
-	image, _, _ := strings.Cut(pod.Spec.Containers[0].Image, "@")
+	return tagOf(pod.Spec.Containers[0].Image)
+}
+
+// tagOf is what follows an image's name.
+func tagOf(image string) string {
+	image, _, _ = strings.Cut(image, "@")
 	name := image[strings.LastIndex(image, "/")+1:] // a registry's port has a colon too
 	_, tag, _ := strings.Cut(name, ":")
 	return tag

@@ -9,9 +9,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hyperdapr/dapr/pkg/cmdutil"
+	"github.com/hyperdapr/dapr/pkg/controlplane"
 	"github.com/hyperdapr/dapr/pkg/doctor"
 	"github.com/hyperdapr/dapr/pkg/iostreams"
+	"github.com/hyperdapr/dapr/pkg/kubernetes"
 	"github.com/hyperdapr/dapr/pkg/standalone"
+	"github.com/hyperdapr/dapr/pkg/version"
 )
 
 type doctorOptions struct {
@@ -20,10 +23,12 @@ type doctorOptions struct {
 	env     cmdutil.Env
 	layout  func() (standalone.Layout, error)
 	source  func() (standalone.Source, error)
+	cluster func() (*kubernetes.Client, error)
 	now     func() time.Time
 
-	fix    bool
-	output string
+	kubernetes bool
+	fix        bool
+	output     string
 }
 
 // NewCmdDoctor returns the command. runF, when not nil, runs in its place.
@@ -32,7 +37,7 @@ func NewCmdDoctor(f *cmdutil.Factory, runF func(context.Context, *doctorOptions)
 		runF = doctorRun
 	}
 	opts := &doctorOptions{
-		streams: f.IOStreams, status: f.Status, env: f.Env, layout: f.Layout, source: f.Source, now: f.Now,
+		streams: f.IOStreams, status: f.Status, env: f.Env, layout: f.Layout, source: f.Source, cluster: f.Cluster, now: f.Now,
 	}
 	cmd := &cobra.Command{
 		Use:   "doctor",
@@ -40,6 +45,10 @@ func NewCmdDoctor(f *cmdutil.Factory, runF func(context.Context, *doctorOptions)
 		Long: `Examine the runtime on this machine: its folder, programs and resources, ports,
 what killed programs have left, and what of the machine apps and sidecars need.
 Nothing leaves the machine.
+
+With --kubernetes, examine a cluster: the services of the control plane, versions,
+certificates, CustomResourceDefinitions, whether pods get their sidecars, and what
+components name. Nothing is changed in it unless --fix is given, too.
 
 Each finding says what is there, what follows from it, and how to mend it. With
 --fix, what can be mended without losing anything is, and everything is examined
@@ -49,6 +58,9 @@ The exit code is 1 when there are errors; warnings do not count.`,
 		Example: `  dapr doctor
   dapr doctor --fix
 
+  # The current Kubernetes cluster
+  dapr doctor --kubernetes
+
   # For programs
   dapr doctor --output json`,
 		Args: cmdutil.NoArgs,
@@ -56,7 +68,9 @@ The exit code is 1 when there are errors; warnings do not count.`,
 			return runF(cmd.Context(), opts)
 		},
 	}
+	cmd.Flags().BoolVarP(&opts.kubernetes, "kubernetes", "k", false, "Examine the current Kubernetes cluster")
 	cmd.Flags().BoolVar(&opts.fix, "fix", false, "Mend what can be mended without losing anything, and examine again")
+	cmdutil.ClusterFlags(cmd, f)
 	cmdutil.OutputFlag(cmd, &opts.output, "", "json", "yaml", "table")
 	return cmd
 }
@@ -99,6 +113,9 @@ func doctorRun(ctx context.Context, opts *doctorOptions) error {
 
 // patient is what is examined, and how.
 func (opts *doctorOptions) patient() (scope string, examine func(context.Context) []doctor.Finding, err error) {
+	if opts.kubernetes {
+		return "cluster", opts.examineCluster(), nil
+	}
 	l, err := opts.layout()
 	if err != nil {
 		return "", nil, err
@@ -108,6 +125,17 @@ func (opts *doctorOptions) patient() (scope string, examine func(context.Context
 		return "", nil, err
 	}
 	return "machine", doctor.ThisMachine(l, source, opts.env, opts.env.Get, opts.now).Examine, nil
+}
+
+// examineCluster makes a finding of a kubeconfig that names no cluster, so that
+// programs read of it where they read of everything else.
+func (opts *doctorOptions) examineCluster() func(context.Context) []doctor.Finding {
+	client, err := opts.cluster()
+	if err != nil {
+		return func(context.Context) []doctor.Finding { return []doctor.Finding{doctor.Unreachable(err)} }
+	}
+	cluster := &doctor.Cluster{Client: client, ControlPlane: controlplane.Of(client), Version: version.Version(), Now: opts.now}
+	return cluster.Examine
 }
 
 func (opts *doctorOptions) show(r report) error {
@@ -176,7 +204,7 @@ func sentence(s doctor.Summary, fixed bool) string {
 	}
 	text := fmt.Sprintf("%s, %s", number(s.Errors, "error"), number(s.Warnings, "warning"))
 	if s.Fixable > 0 && !fixed {
-		text += fmt.Sprintf("; %d of them \"dapr doctor --fix\" mends", s.Fixable)
+		text += fmt.Sprintf("; --fix mends %d of them", s.Fixable)
 	}
 	return text
 }
