@@ -92,10 +92,23 @@ func Of(cluster *kubernetes.Client) *ControlPlane {
 
 func (c *ControlPlane) chart() (*helm.Chart, error) { return helm.Load(embed.Chart(), c.Version) }
 
-func crds() ([]*unstructured.Unstructured, error) {
+// versionLabel is where tools look for the version of what an object belongs to.
+const versionLabel = "app.kubernetes.io/version"
+
+// definitions are the CustomResourceDefinitions, with the version that they are
+// of.
+func (c *ControlPlane) definitions() ([]*unstructured.Unstructured, error) {
 	objects, err := kubernetes.ReadObjects(embed.CRDs())
 	if err != nil {
 		return nil, fmt.Errorf("CustomResourceDefinitions: %w", err)
+	}
+	for _, o := range objects {
+		labels := o.GetLabels()
+		if labels == nil {
+			labels = make(map[string]string)
+		}
+		labels[versionLabel] = strings.ReplaceAll(c.Version, "+", "_") // which a label may not have
+		o.SetLabels(labels)
 	}
 	return objects, nil
 }

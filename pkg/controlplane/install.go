@@ -37,7 +37,7 @@ func (c *ControlPlane) Install(ctx context.Context, o InstallOptions, report Rep
 	if err != nil {
 		return err
 	}
-	definitions, err := crds()
+	definitions, err := c.definitions()
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func alreadyThere(r *helm.Release) error {
 // PlanDefinitions says what applying the CustomResourceDefinitions of this
 // program would change, for a control plane in a namespace.
 func (c *ControlPlane) PlanDefinitions(ctx context.Context, namespace string) ([]kubernetes.CRDChange, error) {
-	definitions, err := crds()
+	definitions, err := c.definitions()
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (c *ControlPlane) PlanDefinitions(ctx context.Context, namespace string) ([
 // ApplyDefinitions applies the CustomResourceDefinitions of this program, as an
 // installation does.
 func (c *ControlPlane) ApplyDefinitions(ctx context.Context, namespace string) error {
-	definitions, err := crds()
+	definitions, err := c.definitions()
 	if err != nil {
 		return err
 	}
