@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -453,14 +452,5 @@ func TestWhatRestartsAPod(t *testing.T) {
 		pod := appPod("")
 		pod.OwnerReferences = []metav1.OwnerReference{{Kind: kind, Name: "orders-5d4", Controller: &yes}}
 		require.Equal(t, want, restart(pod))
-	}
-}
-
-func TestChecksOfAClusterAreNamedOnce(t *testing.T) {
-	seen := make(map[string]bool)
-	for _, c := range clusterChecks {
-		require.False(t, seen[c.name], c.name)
-		require.Equal(t, strings.ToLower(c.name), c.name)
-		seen[c.name] = true
 	}
 }

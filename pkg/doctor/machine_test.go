@@ -369,11 +369,23 @@ func TestAnEndedExaminationStops(t *testing.T) {
 	require.Empty(t, healthy(t).Examine(ctx))
 }
 
-func TestNamesOfChecks(t *testing.T) {
+func TestEveryCheckIsNamedOnceAndDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/doctor.md")
+	require.NoError(t, err)
+	machine, cluster, ok := strings.Cut(string(page), "\n## In a cluster\n")
+	require.True(t, ok)
+	documented := func(name, in string, seen map[string]bool) {
+		require.False(t, seen[name], "two checks named %s", name)
+		require.Contains(t, in, "\n| `"+name+"` | ", "docs/doctor.md has no row for the check")
+		seen[name] = true
+	}
 	seen := make(map[string]bool)
 	for _, c := range machineChecks {
-		require.False(t, seen[c.name], "two checks named %s", c.name)
-		seen[c.name] = true
+		documented(c.name, machine, seen)
+	}
+	seen = make(map[string]bool)
+	for _, c := range clusterChecks {
+		documented(c.name, cluster, seen)
 	}
 }
 
