@@ -104,7 +104,7 @@ func checkTrustBundle(ctx context.Context, s *snapshot) ([]Finding, error) {
 		if forbidden(err) {
 			return nil, err
 		}
-		return nil, nil //nolint:nilerr // the check of the certificates tells of it
+		return nil, nil // the check of the certificates tells of it
 	}
 	public, err := s.Client.PublishedAnchors(ctx, s.namespace)
 	switch {
