@@ -1,10 +1,7 @@
 package doctor
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net"
@@ -18,10 +15,10 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
-	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hyperdapr/dapr/embed"
+	"github.com/hyperdapr/dapr/embed/embedtest"
 	"github.com/hyperdapr/dapr/pkg/instances"
 	"github.com/hyperdapr/dapr/pkg/standalone"
 )
@@ -31,24 +28,8 @@ func program(version string) string { return "#!/bin/sh\necho " + version + "\n"
 
 func source(t *testing.T, version string) standalone.Source {
 	t.Helper()
-	files := fstest.MapFS{}
-	m := embed.Manifest{Version: version}
-	for _, name := range []string{"daprd", "controlplane"} {
-		content := program(version)
-		var b bytes.Buffer
-		w, err := zstd.NewWriter(&b)
-		require.NoError(t, err)
-		_, err = w.Write([]byte(content))
-		require.NoError(t, err)
-		require.NoError(t, w.Close())
-		files[embed.PackedFile(name)] = &fstest.MapFile{Data: b.Bytes()}
-		sum := sha256.Sum256([]byte(content))
-		m.Programs = append(m.Programs, embed.Program{Name: name, Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:])})
-	}
-	data, err := json.Marshal(m)
-	require.NoError(t, err)
-	files[embed.ManifestFile] = &fstest.MapFile{Data: data}
-	return standalone.Source{Payload: files, Beside: t.TempDir(), Version: version}
+	programs := map[string]string{"daprd": program(version), "controlplane": program(version)}
+	return standalone.Source{Payload: embedtest.Payload(t, version, programs), Beside: t.TempDir(), Version: version}
 }
 
 // healthy is a machine on which nothing is wrong: the runtime is installed, and

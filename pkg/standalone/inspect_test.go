@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hyperdapr/dapr/embed"
+	"github.com/hyperdapr/dapr/embed/embedtest"
 	"github.com/hyperdapr/dapr/pkg/filelock"
 	"github.com/hyperdapr/dapr/pkg/instances"
 )
@@ -67,8 +68,8 @@ func TestVerifyPayload(t *testing.T) {
 	require.Equal(t, 2, n)
 
 	broken := s
-	files := payload(t, "1.0.0", map[string]string{daprd: "daprd 1.0.0", controlPlane: "controlplane 1.0.0"})
-	files[embed.PackedFile(daprd)] = payload(t, "1.0.0", map[string]string{daprd: "daprd 6.6.6"})[embed.PackedFile(daprd)]
+	files := embedtest.Payload(t, "1.0.0", map[string]string{daprd: "daprd 1.0.0", controlPlane: "controlplane 1.0.0"})
+	files[embed.PackedFile(daprd)] = embedtest.Payload(t, "1.0.0", map[string]string{daprd: "daprd 6.6.6"})[embed.PackedFile(daprd)]
 	broken.Payload = files
 	_, err = broken.VerifyPayload(t.Context())
 	require.ErrorContains(t, err, "daprd: it has 11 bytes with sha256 ")
