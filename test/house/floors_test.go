@@ -44,6 +44,7 @@ var arrows = []struct{ from, to, why string }{
 	{"controlplane", "kubernetes", "what a Helm release lacks: definitions, rights, and why a pod is not ready"},
 	{"doctor", "standalone", "it examines what an installation and its runs have made"},
 	{"doctor", "kubernetes", "it examines a cluster through the one way there is into it"},
+	{"doctor", "helm", "how the last change of a release ended is Helm's to tell"},
 	{"doctor", "controlplane", "what a cluster should have is what an installation would make"},
 	{"cmdutil", "iostreams", "status lines and tables go to the streams"},
 	{"cmd", "*", "a command prints through iostreams and cmdutil"},

@@ -114,11 +114,12 @@ func TestDoctor(t *testing.T) {
 	require.Len(t, none.of("control-plane"), 1)
 	require.Equal(t, "dapr init -k", none.of("control-plane")[0].Fix)
 
-	t.Cleanup(func() {
-		_, _ = c.tryKubectl(t, "delete", "-f", "testdata/doctor.yaml", "--ignore-not-found")
+	// Not as a cleanup: the test's context has ended by then.
+	defer func() {
+		_, _ = c.tryKubectl(t, "delete", "-f", "testdata/doctor.yaml", "-f", "testdata/dangling.yaml", "--ignore-not-found")
 		c.types(t, "uninstall", "-k", "--all")
 		c.nothingLeft(t)
-	})
+	}()
 	c.types(t, "init", "-k", "--wait", "--timeout", "240")
 	c.isHealthy(t)
 	t.Log(c.types(t, "doctor", "-k"))
