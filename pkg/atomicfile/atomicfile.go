@@ -72,20 +72,33 @@ func persist(busy func(error) bool, do func() error) error {
 // RemoveUnfinished removes what writers of the file at path left that were
 // killed. It must not be called while one may be at work.
 func RemoveUnfinished(path string) error {
-	entries, err := os.ReadDir(filepath.Dir(path))
+	files, err := Unfinished(path)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), unfinished(path)) {
-			continue
-		}
-		if err := os.Remove(filepath.Join(filepath.Dir(path), e.Name())); !errors.Is(err, fs.ErrNotExist) {
+	for _, file := range files {
+		if err := os.Remove(file); !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Unfinished lists what writers of the file at path have not finished, whether
+// they are at work or were killed.
+func Unfinished(path string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), unfinished(path)) {
+			files = append(files, filepath.Join(filepath.Dir(path), e.Name()))
+		}
+	}
+	return files, nil
 }
 
 // unfinished is how the names of files begin that are not complete yet.

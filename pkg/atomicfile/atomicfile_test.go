@@ -104,3 +104,18 @@ func TestWriteFileLeavesNothingBehindWhenItFails(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
 }
+
+func TestUnfinished(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f.json")
+	left := filepath.Join(dir, ".f.json.tmp12")
+	for _, file := range []string{path, left, filepath.Join(dir, ".other.tmp1")} {
+		require.NoError(t, os.WriteFile(file, nil, 0o600))
+	}
+	found, err := Unfinished(path)
+	require.NoError(t, err)
+	require.Equal(t, []string{left}, found)
+	require.NoError(t, RemoveUnfinished(path))
+	require.NoFileExists(t, left)
+	require.FileExists(t, path)
+}

@@ -50,6 +50,9 @@ func NewPrinter(streams *iostreams.IOStreams, now func() time.Time, asJSON func(
 	return &Printer{streams: streams, now: now, asJSON: asJSON}
 }
 
+// AsJSON tells whether the lines are JSON objects.
+func (p *Printer) AsJSON() bool { return p.asJSON() }
+
 // Success says that something was done.
 func (p *Printer) Success(format string, args ...any) { p.print(Success, format, args) }
 

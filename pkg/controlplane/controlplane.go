@@ -93,12 +93,42 @@ func Of(cluster *kubernetes.Client) *ControlPlane {
 
 func (c *ControlPlane) chart() (*helm.Chart, error) { return helm.Load(embed.Chart(), c.Version) }
 
-func crds() ([]*unstructured.Unstructured, error) {
+// versionLabel is where tools look for the version of what an object belongs to.
+const versionLabel = "app.kubernetes.io/version"
+
+// definitions are the CustomResourceDefinitions, with the version that they are
+// of.
+func (c *ControlPlane) definitions() ([]*unstructured.Unstructured, error) {
 	objects, err := kubernetes.ReadObjects(embed.CRDs())
 	if err != nil {
 		return nil, fmt.Errorf("CustomResourceDefinitions: %w", err)
 	}
+	for _, o := range objects {
+		labels := o.GetLabels()
+		if labels == nil {
+			labels = make(map[string]string)
+		}
+		labels[versionLabel] = strings.ReplaceAll(c.Version, "+", "_") // which a label may not have
+		o.SetLabels(labels)
+	}
 	return objects, nil
+}
+
+// Release returns the newest revision of the release in a namespace, or nil when
+// there is none.
+func (c *ControlPlane) Release(ctx context.Context, namespace string) (*helm.Release, error) {
+	runner, err := c.Helm(namespace)
+	if err != nil {
+		return nil, err
+	}
+	found, err := runner.Status(ctx, release)
+	switch {
+	case errors.Is(err, helm.ErrNoRelease):
+		return nil, nil //nolint:nilnil // no release is no error
+	case err != nil:
+		return nil, fmt.Errorf("look for the release %s in the namespace %s: %w", release, namespace, err)
+	}
+	return found, nil
 }
 
 // installed returns the newest revisions of the releases in all namespaces, or
@@ -107,16 +137,9 @@ func (c *ControlPlane) installed(ctx context.Context, namespace string) ([]*helm
 	if found, err := c.Find(release); err == nil {
 		return found, nil
 	}
-	runner, err := c.Helm(namespace)
-	if err != nil {
+	found, err := c.Release(ctx, namespace)
+	if found == nil || err != nil {
 		return nil, err
-	}
-	found, err := runner.Status(ctx, release)
-	switch {
-	case errors.Is(err, helm.ErrNoRelease):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("look for the release %s in the namespace %s: %w", release, namespace, err)
 	}
 	return []*helm.Release{found}, nil
 }

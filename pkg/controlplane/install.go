@@ -37,7 +37,7 @@ func (c *ControlPlane) Install(ctx context.Context, o InstallOptions, report Rep
 	if err != nil {
 		return err
 	}
-	definitions, err := crds()
+	definitions, err := c.definitions()
 	if err != nil {
 		return err
 	}
@@ -97,6 +97,26 @@ func alreadyThere(r *helm.Release) error {
 	default:
 		return fmt.Errorf("an installation in the namespace %s is %s; run %q first", r.Namespace, r.Status, again)
 	}
+}
+
+// PlanDefinitions says what applying the CustomResourceDefinitions of this
+// program would change, for a control plane in a namespace.
+func (c *ControlPlane) PlanDefinitions(ctx context.Context, namespace string) ([]kubernetes.CRDChange, error) {
+	definitions, err := c.definitions()
+	if err != nil {
+		return nil, err
+	}
+	return c.Cluster.PlanCRDs(ctx, inNamespace(definitions, namespace))
+}
+
+// ApplyDefinitions applies the CustomResourceDefinitions of this program, as an
+// installation does.
+func (c *ControlPlane) ApplyDefinitions(ctx context.Context, namespace string) error {
+	definitions, err := c.definitions()
+	if err != nil {
+		return err
+	}
+	return c.Cluster.ApplyCRDs(ctx, inNamespace(definitions, namespace))
 }
 
 func (c *ControlPlane) applyCRDs(ctx context.Context, namespace string, definitions []*unstructured.Unstructured, report Reporter) error {

@@ -93,16 +93,22 @@ func fixed(set *unstructured.Unstructured) map[string]any {
 func images(objects map[string]*unstructured.Unstructured) map[string]string {
 	all := make(map[string]string)
 	for _, o := range objects {
-		containers, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "containers")
-		for _, item := range containers {
-			container, _ := item.(map[string]any)
-			image, _ := container["image"].(string)
-			all[fmt.Sprintf("%s/%v", o.GetName(), container["name"])] = image
-			env, _ := container["env"].([]any)
-			for _, item := range env {
-				if variable, _ := item.(map[string]any); variable["name"] == "SIDECAR_IMAGE" {
-					all[sidecars], _ = variable["value"].(string)
-				}
+		maps.Copy(all, imagesOf(o))
+	}
+	return all
+}
+
+func imagesOf(o *unstructured.Unstructured) map[string]string {
+	all := make(map[string]string)
+	containers, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "containers")
+	for _, item := range containers {
+		container, _ := item.(map[string]any)
+		image, _ := container["image"].(string)
+		all[fmt.Sprintf("%s/%v", o.GetName(), container["name"])] = image
+		env, _ := container["env"].([]any)
+		for _, item := range env {
+			if variable, _ := item.(map[string]any); variable["name"] == "SIDECAR_IMAGE" {
+				all[sidecars], _ = variable["value"].(string)
 			}
 		}
 	}

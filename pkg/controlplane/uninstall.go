@@ -59,7 +59,7 @@ func (c *ControlPlane) PlanUninstall(ctx context.Context, o UninstallOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	definitions, err := crds()
+	definitions, err := c.definitions()
 	if err != nil {
 		return nil, err
 	}

@@ -96,7 +96,7 @@ func (c *ControlPlane) PlanUpgrade(ctx context.Context, o UpgradeOptions) (*Plan
 	if err := c.require(ctx, p, next); err != nil {
 		return nil, err
 	}
-	definitions, err := crds()
+	definitions, err := c.definitions()
 	if err != nil {
 		return nil, err
 	}

@@ -39,6 +39,21 @@ func Acquire(path string) (release func() error, err error) {
 	}
 }
 
+// Held tells whether a process holds the lock named by path now.
+func Held(path string) (bool, error) {
+	lock := flock.New(path, flock.SetFlag(os.O_RDWR), flock.SetPermissions(0o600))
+	free, err := lock.TryRLock()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("look at lock %s: %w", path, err)
+	case !free:
+		return true, nil
+	}
+	return false, lock.Unlock()
+}
+
 // remove unlinks before it unlocks, so that nobody takes the lock on a name
 // that is about to vanish. Windows removes no open file: there the next one may
 // have the file open already, and keeps it.

@@ -43,3 +43,23 @@ func TestOneAtATimeAndNothingStays(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, entries)
 }
+
+func TestHeld(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.lock")
+	held, err := Held(path)
+	require.NoError(t, err)
+	require.False(t, held, "there is no file")
+
+	release, err := Acquire(path)
+	require.NoError(t, err)
+	held, err = Held(path)
+	require.NoError(t, err)
+	require.True(t, held)
+
+	require.NoError(t, release())
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	held, err = Held(path)
+	require.NoError(t, err)
+	require.False(t, held, "its holder was killed")
+	require.FileExists(t, path)
+}

@@ -51,7 +51,7 @@ func with(flag string) string {
 }
 
 func heldBy(port int) string {
-	name, pid, ok := owner(port)
+	name, pid, ok := Owner(port)
 	if !ok {
 		return ""
 	}

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// owner finds the process that listens on the port. It sees the processes of
+// Owner finds the process that listens on the port. It sees the processes of
 // other users only when it runs as root.
-func owner(port int) (name string, pid int, ok bool) {
+func Owner(port int) (name string, pid int, ok bool) {
 	sockets := make(map[string]bool)
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		addListening(sockets, table, port)

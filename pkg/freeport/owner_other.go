@@ -2,5 +2,5 @@
 
 package freeport
 
-// owner is known only where the system tells it without another program.
-func owner(int) (name string, pid int, ok bool) { return "", 0, false }
+// Owner is known only where the system tells it without another program.
+func Owner(int) (name string, pid int, ok bool) { return "", 0, false }

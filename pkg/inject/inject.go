@@ -12,6 +12,10 @@ import (
 // ContainerName is the sidecar's.
 const ContainerName = "daprd"
 
+// NoSidecar begins the warning that the webhook gives to whoever makes a pod that
+// asks for a sidecar and may not have one.
+const NoSidecar = "no sidecar: "
+
 // Labels of a pod with a sidecar.
 const (
 	LabelInjected = Prefix + "sidecar-injected"

@@ -111,7 +111,7 @@ func (w *webhook) review(ctx context.Context, r *admissionv1.AdmissionRequest) *
 	case refusal != "":
 		w.metrics.failed.WithLabelValues(id, reasonRequester).Inc()
 		log.Error("left alone: "+refusal, "app_id", id)
-		return allowed("no sidecar: " + refusal)
+		return allowed(inject.NoSidecar + refusal)
 	case err != nil:
 		w.metrics.failed.WithLabelValues(id, reasonAppID).Inc()
 		log.Error("refused: "+err.Error(), "app_id", id)

@@ -181,34 +181,87 @@ func Find(folder, namespace, appID string) ([]Instance, error) {
 	return list(folder, func(name string) bool { return strings.HasPrefix(name, prefix) })
 }
 
-func list(folder string, want func(name string) bool) ([]Instance, error) {
-	entries, err := os.ReadDir(folder)
+// Entry is what the registry holds of one sidecar, alive or not.
+type Entry struct {
+	// Path is that of the entry's files, without their endings.
+	Path string
+	// Alive tells whether the sidecar's process is.
+	Alive bool
+	// Instance is the zero one when Err tells why it cannot be read.
+	Instance Instance
+	Err      error
+}
+
+// Inspect returns the entries of all sidecars, by name, and unlike List leaves
+// those in place whose process is gone: what they say may still be wanted.
+func Inspect(folder string) ([]Entry, error) {
+	names, err := entries(folder)
+	if err != nil {
+		return nil, err
+	}
+	var all []Entry
+	for _, name := range names {
+		e := Entry{Path: filepath.Join(folder, name)}
+		held, gone := isHeld(e.Path)
+		if gone {
+			continue // ended, and swept by somebody else
+		}
+		e.Alive = held
+		e.Instance, e.Err = read(e.Path)
+		all = append(all, e)
+	}
+	return all, nil
+}
+
+// entries lists the names of the entries.
+func entries(folder string) ([]string, error) {
+	files, err := os.ReadDir(folder)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read registry folder: %w", err)
 	}
+	var names []string
+	for _, f := range files {
+		if name, isEntry := strings.CutSuffix(f.Name(), lockSuffix); isEntry {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// read wraps fs.ErrNotExist when the entry is locked, but not written yet, or
+// has just ended.
+func read(path string) (Instance, error) {
+	var inst Instance
+	data, err := atomicfile.ReadFile(path + entrySuffix)
+	if err != nil {
+		return inst, fmt.Errorf("read registry entry: %w", err)
+	}
+	if err := json.Unmarshal(data, &inst); err != nil {
+		return Instance{}, fmt.Errorf("registry entry %s: %w", path+entrySuffix, err)
+	}
+	return inst, nil
+}
+
+func list(folder string, want func(name string) bool) ([]Instance, error) {
+	names, err := entries(folder)
+	if err != nil {
+		return nil, err
+	}
 	var found []Instance
-	for _, e := range entries {
-		name, isEntry := strings.CutSuffix(e.Name(), lockSuffix)
-		if !isEntry || !want(name) {
-			continue
-		}
+	for _, name := range names {
 		path := filepath.Join(folder, name)
-		if !alive(path) {
+		if !want(name) || !alive(path) {
 			continue
 		}
-		data, err := atomicfile.ReadFile(path + entrySuffix)
+		inst, err := read(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // locked, but not written yet, or just ended
+			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read registry entry: %w", err)
-		}
-		var inst Instance
-		if err := json.Unmarshal(data, &inst); err != nil {
-			return nil, fmt.Errorf("registry entry %s: %w", path+entrySuffix, err)
+			return nil, err
 		}
 		found = append(found, inst)
 	}
@@ -221,20 +274,29 @@ func list(folder string, want func(name string) bool) ([]Instance, error) {
 	return found, nil
 }
 
-// alive tells whether somebody holds the entry's lock. Readers share theirs, so
-// that two of them do not take each other for the owner.
+// alive tells whether somebody holds the entry's lock, and sweeps the entry when
+// nobody does.
 func alive(path string) bool {
+	held, gone := isHeld(path)
+	if !held && !gone {
+		sweep(path)
+	}
+	return held
+}
+
+// isHeld tells whether somebody holds the entry's lock, or whether its file is
+// gone. Readers share theirs, so that two of them do not take each other for the
+// owner.
+func isHeld(path string) (held, gone bool) {
 	lock := flock.New(path+lockSuffix, flock.SetFlag(os.O_RDWR), flock.SetPermissions(0o600))
 	free, err := lock.TryRLock()
 	if err != nil {
-		return false // the file is gone
+		return false, true
 	}
-	if !free {
-		return true
+	if free {
+		_ = lock.Unlock()
 	}
-	_ = lock.Unlock()
-	sweep(path)
-	return false
+	return !free, false
 }
 
 // sweep removes the entry of a process that is gone. It gives way to other

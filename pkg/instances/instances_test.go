@@ -129,3 +129,34 @@ func TestTheRuntimesFolder(t *testing.T) {
 	clear(env)
 	require.Empty(t, runtimeDir("windows", lookup))
 }
+
+func TestInspectLeavesTheDeadInPlace(t *testing.T) {
+	dir := t.TempDir()
+	alive, err := Register(dir, Instance{AppID: "alive", PID: 1})
+	require.NoError(t, err)
+	defer alive.Close()
+	dead, err := Register(dir, Instance{AppID: "dead", PID: 2, SocketDir: "/sockets"})
+	require.NoError(t, err)
+	require.NoError(t, dead.lock.Unlock())
+	broken, err := Register(dir, Instance{AppID: "broken", PID: 3})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(broken.path+entrySuffix, []byte("{"), 0o600))
+	defer broken.Close()
+
+	for range 2 {
+		entries, err := Inspect(dir)
+		require.NoError(t, err)
+		require.Len(t, entries, 3)
+		require.True(t, entries[0].Alive)
+		require.Equal(t, "alive", entries[0].Instance.AppID)
+		require.True(t, entries[1].Alive)
+		require.ErrorContains(t, entries[1].Err, "registry entry "+broken.path+entrySuffix)
+		require.False(t, entries[2].Alive)
+		require.Equal(t, "/sockets", entries[2].Instance.SocketDir)
+		require.Equal(t, dead.path, entries[2].Path)
+	}
+
+	none, err := Inspect(filepath.Join(dir, "none"))
+	require.NoError(t, err)
+	require.Empty(t, none)
+}

@@ -48,7 +48,7 @@ func Connect(o Options) (*Client, error) {
 	// An installation makes some hundred requests at once; the library's default
 	// of five a second is for controllers.
 	t.config.QPS, t.config.Burst = 100, 300
-	t.config.WarningHandler = warnings{o.Warn}
+	t.config.WarningHandlerWithContext = warnings{o.Warn}
 	set, err := clientset.NewForConfig(t.config)
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
@@ -118,9 +118,22 @@ func (c *Client) explain(err error) error {
 // warnings hands on what the server warns of.
 type warnings struct{ warn func(string) }
 
-// HandleWarningHeader implements rest.WarningHandler.
-func (w warnings) HandleWarningHeader(code int, _, text string) {
-	if code == 299 && text != "" && w.warn != nil {
+// HandleWarningHeaderWithContext implements rest.WarningHandlerWithContext.
+func (w warnings) HandleWarningHeaderWithContext(ctx context.Context, code int, _, text string) {
+	if code != 299 || text == "" {
+		return
+	}
+	if warn, ok := ctx.Value(warnKey{}).(func(string)); ok {
+		warn(text)
+	} else if w.warn != nil {
 		w.warn(text)
 	}
+}
+
+type warnKey struct{}
+
+// WithWarnings returns a context for requests whose warnings go to warn, and not
+// to whom the Options say.
+func WithWarnings(ctx context.Context, warn func(string)) context.Context {
+	return context.WithValue(ctx, warnKey{}, warn)
 }

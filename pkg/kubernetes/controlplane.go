@@ -3,12 +3,15 @@ package kubernetes
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	build "github.com/hyperdapr/dapr/pkg/version"
 )
 
 // services are the values of the label "app" of the control plane's pods.
@@ -101,13 +104,61 @@ func podStatus(pod *corev1.Pod) (healthy bool, status string) {
 	return healthy, status
 }
 
-// imageTag is what follows the name of the image of the pod's first container.
+// SidecarVersion is the tag of the image of the pod's sidecar, if it has one.
+func SidecarVersion(pod *corev1.Pod) (version string, has bool) {
+	for _, containers := range [][]corev1.Container{pod.Spec.Containers, pod.Spec.InitContainers} {
+		for i := range containers {
+			if containers[i].Name == sidecarName {
+				return tagOf(containers[i].Image), true
+			}
+		}
+	}
+	return "", false
+}
+
+// imageTag is the tag of the image of the pod's first container.
 func imageTag(pod *corev1.Pod) string {
 	if len(pod.Spec.Containers) == 0 {
 		return ""
 	}
-	image, _, _ := strings.Cut(pod.Spec.Containers[0].Image, "@")
+	return tagOf(pod.Spec.Containers[0].Image)
+}
+
+// tagOf is what follows an image's name.
+func tagOf(image string) string {
+	image, _, _ = strings.Cut(image, "@")
 	name := image[strings.LastIndex(image, "/")+1:] // a registry's port has a colon too
 	_, tag, _ := strings.Cut(name, ":")
 	return tag
+}
+
+// Versions are those of the services, sorted; there is more than one while an
+// upgrade is under way, or where it was broken off.
+func Versions(services []Service) []string {
+	var all []string
+	for _, s := range services {
+		all = append(all, s.Version)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// SkewWarning says so when the control plane's version is further from that of
+// this program than is supported, and what to do about it; else it is empty.
+func SkewWarning(services []Service, own string) string {
+	for _, theirs := range Versions(services) {
+		if theirs == "" || build.Compatible(own, theirs) {
+			continue // an image that is named by its digest has no version
+		}
+		text := fmt.Sprintf("The control plane has version %s, this program %s", theirs, own)
+		switch {
+		case build.Newer(theirs, own):
+			return fmt.Sprintf("%s: they may be one minor version apart. Use the dapr of version %s", text, theirs)
+		case build.Newer(own, theirs):
+			return fmt.Sprintf("%s: they may be one minor version apart. Run \"dapr upgrade -k\", or use the dapr of version %s", text, theirs)
+		default:
+			return fmt.Sprintf("%s, and one of them is no release: nobody knows whether they work together. Use the dapr of version %s, or run \"dapr upgrade -k\"", text, theirs)
+		}
+	}
+	return ""
 }

@@ -145,16 +145,40 @@ func (c *Client) notReady(ctx context.Context, namespace, selector string) error
 			continue
 		}
 		failure.Workloads = append(failure.Workloads, w)
-		troubles, err := c.troublesOf(ctx, namespace, w)
+		troubles, err := c.Troubles(ctx, namespace, w)
 		if err != nil {
 			return fmt.Errorf("%w; no word why: %w", failure, err)
-		}
-		for i := range troubles {
-			c.explainTrouble(ctx, namespace, &troubles[i])
 		}
 		failure.Troubles = append(failure.Troubles, troubles...)
 	}
 	return failure
+}
+
+// Troubles are why a workload is not ready, with what events and logs tell.
+func (c *Client) Troubles(ctx context.Context, namespace string, w Workload) ([]Trouble, error) {
+	troubles, err := c.troublesOf(ctx, namespace, w)
+	for i := range troubles {
+		c.explainTrouble(ctx, namespace, &troubles[i])
+	}
+	return troubles, err
+}
+
+// SidecarTrouble is why the sidecar of a pod is not ready, with what events and
+// logs tell.
+func (c *Client) SidecarTrouble(ctx context.Context, pod *corev1.Pod) (Trouble, bool) {
+	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+		for i := range statuses {
+			if statuses[i].Name != sidecarName {
+				continue
+			}
+			t, found := ofContainer(pod.Name, &statuses[i])
+			if found {
+				c.explainTrouble(ctx, pod.Namespace, &t)
+			}
+			return t, found
+		}
+	}
+	return Trouble{}, false // its containers are still to be made
 }
 
 // Workloads returns the Deployments and StatefulSets with the given labels,

@@ -89,6 +89,19 @@ func (c *Client) TrustBundle(ctx context.Context, namespace string) (*TrustBundl
 	return bundle, nil
 }
 
+// PublishedAnchors are the roots that everybody in the cluster is told, in PEM.
+func (c *Client) PublishedAnchors(ctx context.Context, namespace string) ([]byte, error) {
+	var public *corev1.ConfigMap
+	err := c.ask(ctx, "read the ConfigMap "+trustBundle, func(ctx context.Context) (err error) {
+		public, err = c.Clientset.CoreV1().ConfigMaps(namespace).Get(ctx, trustBundle, metav1.GetOptions{})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []byte(public.Data[authority.AnchorsKey]), nil
+}
+
 // RootExpiry is when the newest of the roots expires.
 func (b *TrustBundle) RootExpiry() (time.Time, error) {
 	block, _ := pem.Decode(b.Anchors)

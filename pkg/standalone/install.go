@@ -71,15 +71,26 @@ func Init(ctx context.Context, l Layout, s Source, opts InitOptions) (*InitRepor
 	if opts.Slim {
 		templates = []string{configFile}
 	}
-	return install(ctx, l, s, templates)
+	return install(ctx, l, s, templates, trusting)
 }
+
+// trust says whether what the inventory tells of an installed program is
+// believed, or the program is read.
+type trust bool
+
+const (
+	trusting trust = true
+	thorough trust = false
+)
+
+func installLock(l Layout) string { return filepath.Join(l.Root, "init.lock") }
 
 // install brings the programs up to date and renders the templates whose files
 // are missing.
-func install(ctx context.Context, l Layout, s Source, templates []string) (_ *InitReport, err error) {
+func install(ctx context.Context, l Layout, s Source, templates []string, t trust) (_ *InitReport, err error) {
 	existed := exists(l.Root)
 	// Ten "dapr run" in an empty home all come here at once.
-	release, err := filelock.Acquire(filepath.Join(l.Root, "init.lock"))
+	release, err := filelock.Acquire(installLock(l))
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +101,7 @@ func install(ctx context.Context, l Layout, s Source, templates []string) (_ *In
 		}
 	}()
 
-	in := installer{layout: l, source: s}
+	in := installer{layout: l, source: s, trust: t}
 	if in.inventory, err = readInventory(l); err != nil {
 		return nil, err
 	}
@@ -111,6 +122,7 @@ func install(ctx context.Context, l Layout, s Source, templates []string) (_ *In
 type installer struct {
 	layout    Layout
 	source    Source
+	trust     trust
 	inventory inventory
 	report    InitReport
 	// undo takes back what was done, last step first.
@@ -198,7 +210,7 @@ func (in *installer) installPrograms(ctx context.Context, m *embed.Manifest) err
 	}
 	var wanted []embed.Program
 	for _, p := range m.Programs {
-		if !isInstalled(l, in.inventory, p) {
+		if !isInstalled(l, in.inventory, p) || in.trust == thorough && !isWhole(l, p) {
 			wanted = append(wanted, p)
 		}
 	}
@@ -247,13 +259,21 @@ func (in *installer) unpack(ctx context.Context, p embed.Program) (name string, 
 	if err != nil {
 		return f.Name(), err
 	}
-	if sum := hex.EncodeToString(h.Sum(nil)); size != p.Size || sum != p.SHA256 {
-		return f.Name(), fmt.Errorf("it has %d bytes with sha256 %s, but must have %d with %s: this copy of dapr is damaged, install it again", size, sum, p.Size, p.SHA256)
+	if err := check(p, size, hex.EncodeToString(h.Sum(nil))); err != nil {
+		return f.Name(), err
 	}
 	if err := f.Chmod(0o755); err != nil {
 		return f.Name(), err
 	}
 	return f.Name(), f.Sync()
+}
+
+// check compares what was unpacked with what the manifest says.
+func check(p embed.Program, size int64, sum string) error {
+	if size != p.Size || sum != p.SHA256 {
+		return fmt.Errorf("it has %d bytes with sha256 %s, but must have %d with %s: this copy of dapr is damaged, install it again", size, sum, p.Size, p.SHA256)
+	}
+	return nil
 }
 
 // exchange puts a file in its place. The old one is put aside and not removed:

@@ -1,12 +1,8 @@
 package standalone
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
-	"encoding/json"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,44 +11,18 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 	_ "modernc.org/sqlite"
 
 	"github.com/hyperdapr/dapr/embed"
+	"github.com/hyperdapr/dapr/embed/embedtest"
 	"github.com/hyperdapr/dapr/pkg/instances"
 )
-
-// payload packs programs as embed/pack does.
-func payload(t *testing.T, version string, programs map[string]string) fstest.MapFS {
-	t.Helper()
-	files := fstest.MapFS{}
-	m := embed.Manifest{Version: version}
-	for _, name := range []string{daprd, controlPlane} {
-		content, ok := programs[name]
-		if !ok {
-			continue
-		}
-		var b bytes.Buffer
-		w, err := zstd.NewWriter(&b)
-		require.NoError(t, err)
-		_, err = w.Write([]byte(content))
-		require.NoError(t, err)
-		require.NoError(t, w.Close())
-		files[embed.PackedFile(name)] = &fstest.MapFile{Data: b.Bytes()}
-		sum := sha256.Sum256([]byte(content))
-		m.Programs = append(m.Programs, embed.Program{Name: name, Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:])})
-	}
-	data, err := json.Marshal(m)
-	require.NoError(t, err)
-	files[embed.ManifestFile] = &fstest.MapFile{Data: data}
-	return files
-}
 
 func testSource(t *testing.T, version string) Source {
 	t.Helper()
 	return Source{
-		Payload: payload(t, version, map[string]string{daprd: "daprd " + version, controlPlane: "controlplane " + version}),
+		Payload: embedtest.Payload(t, version, map[string]string{daprd: "daprd " + version, controlPlane: "controlplane " + version}),
 		Beside:  t.TempDir(),
 		Version: version,
 	}
@@ -196,7 +166,7 @@ func TestAFailedInitLeavesThingsAsTheyWere(t *testing.T) {
 	damaged := func(t *testing.T) Source {
 		t.Helper()
 		s := testSource(t, "2.0.0")
-		good := payload(t, "2.0.0", map[string]string{controlPlane: "something else"})
+		good := embedtest.Payload(t, "2.0.0", map[string]string{controlPlane: "something else"})
 		s.Payload.(fstest.MapFS)[embed.PackedFile(controlPlane)] = good[embed.PackedFile(controlPlane)]
 		return s
 	}

@@ -56,7 +56,7 @@ func FindDaprd(ctx context.Context, l Layout, s Source) (string, error) {
 	if inv, err := readInventory(l); err == nil && isCurrent(l, inv, manifest) {
 		return l.Daprd(), nil
 	}
-	if _, err := install(ctx, l, s, nil); err != nil {
+	if _, err := install(ctx, l, s, nil, trusting); err != nil {
 		return "", err
 	}
 	return l.Daprd(), nil
@@ -148,6 +148,12 @@ func isInstalled(l Layout, inv inventory, p embed.Program) bool {
 	}
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular() && info.Size() == p.Size
+}
+
+// isWhole tells whether the installed program is the manifest's, byte by byte.
+func isWhole(l Layout, p embed.Program) bool {
+	sum, _, err := hashFile(l.program(p.Name))
+	return err == nil && sum == p.SHA256
 }
 
 func isFile(path string) bool {

@@ -41,24 +41,41 @@ func Listen(path string) (net.Listener, error) {
 }
 
 func removeStale(path string) error {
-	info, err := os.Lstat(path)
+	stale, err := Stale(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
+	case errors.Is(err, errNoSocket):
+		return fmt.Errorf("%w: remove it or choose another --unix-domain-socket", err)
 	case err != nil:
 		return err
-	case info.Mode()&fs.ModeSocket == 0:
-		return errors.New("the file is there and is not a socket: remove it or choose another --unix-domain-socket")
+	case !stale:
+		return errors.New("another process is serving on it: stop that one or choose another --unix-domain-socket")
+	}
+	return os.Remove(path)
+}
+
+var errNoSocket = errors.New("the file is there and is not a socket")
+
+// Stale tells whether the socket is one that nobody answers on. The error wraps
+// fs.ErrNotExist when it is not there.
+func Stale(path string) (bool, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return false, err
+	}
+	if info.Mode()&fs.ModeSocket == 0 {
+		return false, errNoSocket
 	}
 	conn, err := net.Dial("unix", path)
 	switch {
 	case err == nil:
 		conn.Close()
-		fallthrough
+		return false, nil
 	case errors.Is(err, syscall.EAGAIN): // alive, with a full queue
-		return errors.New("another process is serving on it: stop that one or choose another --unix-domain-socket")
+		return false, nil
 	case errors.Is(err, fs.ErrPermission):
-		return err
+		return false, err
 	}
-	return os.Remove(path)
+	return true, nil
 }

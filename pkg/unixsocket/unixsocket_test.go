@@ -1,6 +1,7 @@
 package unixsocket_test
 
 import (
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -72,4 +73,30 @@ func TestListen(t *testing.T) {
 		_, err := unixsocket.Listen(filepath.Join(dir, "none", "s"))
 		require.ErrorContains(t, err, "unix socket "+filepath.Join(dir, "none", "s"))
 	})
+}
+
+func TestStale(t *testing.T) {
+	dir, err := os.MkdirTemp("", "sock") //nolint:usetesting // t.TempDir is too long a path for a socket on some systems
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	path := filepath.Join(dir, "s")
+	_, err = unixsocket.Stale(path)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	require.NoError(t, err)
+	stale, err := unixsocket.Stale(path)
+	require.NoError(t, err)
+	require.False(t, stale)
+
+	l.SetUnlinkOnClose(false) // as when the process is killed
+	require.NoError(t, l.Close())
+	stale, err = unixsocket.Stale(path)
+	require.NoError(t, err)
+	require.True(t, stale)
+
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	_, err = unixsocket.Stale(path)
+	require.ErrorContains(t, err, "is not a socket")
 }

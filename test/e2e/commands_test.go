@@ -95,17 +95,31 @@ var signals = map[string]syscall.Signal{
 	"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "KILL": syscall.SIGKILL,
 }
 
-// signal sends a signal: signal NAME cli|daprd|app APPID.
+// signal sends a signal: signal NAME cli|keeper|daprd|app APPID.
 func signal(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
-		ts.Fatalf("usage: signal NAME cli|daprd|app APPID")
+		ts.Fatalf("usage: signal NAME cli|keeper|daprd|app APPID")
 	}
 	i, ok := find(ts, args[2])
 	pid := map[string]int{"cli": i.CLIPID, "daprd": i.DaprdPID, "app": i.AppPID}[args[1]]
+	if args[1] == "keeper" {
+		pid = keeper(ts)
+	}
 	if !ok || pid == 0 {
 		ts.Fatalf("no %s of %s", args[1], args[2])
 	}
 	ts.Check(syscall.Kill(pid, signals[args[0]]))
+}
+
+// keeper finds the keeper of the only run in the script's home.
+func keeper(ts *testscript.TestScript) int {
+	for _, pid := range processesOf(ts.Value(homeKey{}).(string)) {
+		name, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
+		if err == nil && strings.TrimSpace(string(name)) == "run-keeper" {
+			return pid
+		}
+	}
+	return 0
 }
 
 // exits runs a command and checks its exit code: exits CODE COMMAND [ARG]...

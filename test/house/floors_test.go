@@ -25,7 +25,7 @@ var floors = []struct {
 		"middleware", "invoke", "job", "actor", "workflow", "pluggable", "components",
 	}},
 	{"L4 services", []string{"sidecar", "operator", "injector", "sentry", "placement", "scheduler", "local"}},
-	{"L5 the CLI's hands", []string{"standalone", "runfile", "helm", "kubernetes", "controlplane", "image", "manifest"}},
+	{"L5 the CLI's hands", []string{"standalone", "runfile", "helm", "kubernetes", "controlplane", "image", "manifest", "doctor"}},
 	{"L6 commands", []string{"iostreams", "cmdutil", "cmd"}},
 }
 
@@ -43,6 +43,10 @@ var arrows = []struct{ from, to, why string }{
 	{"pluggable", "*", "a socket's driver is registered like a compiled-in one"},
 	{"controlplane", "helm", "the control plane in a cluster is a Helm release"},
 	{"controlplane", "kubernetes", "what a Helm release lacks: definitions, rights, and why a pod is not ready"},
+	{"doctor", "standalone", "it examines what an installation and its runs have made"},
+	{"doctor", "kubernetes", "it examines a cluster through the one way there is into it"},
+	{"doctor", "helm", "how the last change of a release ended is Helm's to tell"},
+	{"doctor", "controlplane", "what a cluster should have is what an installation would make"},
 	{"cmdutil", "iostreams", "status lines and tables go to the streams"},
 	{"cmd", "*", "a command prints through iostreams and cmdutil"},
 }

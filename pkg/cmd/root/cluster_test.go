@@ -133,7 +133,7 @@ func TestAClusterInWords(t *testing.T) {
 	certs := filepath.Join(p.home, "certs")
 	var b strings.Builder
 	for _, line := range []string{
-		"status -k", "status -k -o json",
+		"status -k", "status -k -o json", "version -k", "version -k -o json",
 		"list -k", "list -k --namespace default", "list -k --namespace nothing", "list -k -o json", "list -k -A --namespace shop",
 		"logs -k -a nodeapp", "logs -k -a nodeap", "logs -k -a nodeapp -p other", "logs -k -a cart -n shop", "logs -k -a cart -n nothing",
 		"components -k", "components -k -n orders -o json", "components -k -n orders -o yaml", "components -k --namespace nothing", "components",
@@ -172,14 +172,17 @@ func TestAnEmptyCluster(t *testing.T) {
 		require.Equal(t, 1, code, line)
 		require.Contains(t, errOut, want)
 	}
-	out, _, code := p.run("list", "-k")
+	out, _, code := p.run("version", "-k")
+	require.Zero(t, code)
+	require.Contains(t, out, "Control plane version: n/a\n")
+	out, _, code = p.run("list", "-k")
 	require.Zero(t, code)
 	require.Equal(t, "No Dapr instances found.\n", out)
 }
 
 func TestNoCluster(t *testing.T) {
 	p := newPerson(t)
-	for _, line := range []string{"status -k", "list -k", "logs -k -a x", "components -k", "configurations -k", "mtls -k", "mtls export", "mtls expiry", "mtls renew-certificate -k"} {
+	for _, line := range []string{"status -k", "list -k", "logs -k -a x", "components -k", "configurations -k", "mtls -k", "mtls export", "mtls expiry", "mtls renew-certificate -k", "version -k"} {
 		_, errOut, code := p.run(strings.Fields(line)...)
 		require.Equal(t, 1, code, line)
 		require.Regexp(t, regexp.QuoteMeta("no cluster to talk to: there is no kubeconfig in "), errOut)

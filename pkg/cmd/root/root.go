@@ -15,6 +15,7 @@ import (
 	"github.com/hyperdapr/dapr/pkg/cmd/annotate"
 	"github.com/hyperdapr/dapr/pkg/cmd/buildinfo"
 	"github.com/hyperdapr/dapr/pkg/cmd/completion"
+	"github.com/hyperdapr/dapr/pkg/cmd/doctor"
 	"github.com/hyperdapr/dapr/pkg/cmd/image"
 	"github.com/hyperdapr/dapr/pkg/cmd/initcmd"
 	"github.com/hyperdapr/dapr/pkg/cmd/inject"
@@ -106,6 +107,7 @@ func NewCmdRoot(f *cmdutil.Factory) *cobra.Command {
 		upgrade.NewCmdUpgrade(f, nil),
 		uninstall.NewCmdUninstall(f, nil),
 		status.NewCmdStatus(f, nil),
+		doctor.NewCmdDoctor(f, nil),
 		resources.NewCmdComponents(f, nil),
 		resources.NewCmdConfigurations(f, nil),
 		mtls.NewCmdMTLS(f, nil),

@@ -2,9 +2,6 @@ package root
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"net"
@@ -19,14 +16,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/fstest"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
-	"github.com/hyperdapr/dapr/embed"
+	"github.com/hyperdapr/dapr/embed/embedtest"
 	"github.com/hyperdapr/dapr/pkg/cmdutil"
 	"github.com/hyperdapr/dapr/pkg/instances"
 	"github.com/hyperdapr/dapr/pkg/iostreams"
@@ -94,17 +89,7 @@ func (p *person) layout() standalone.Layout {
 func payload(t *testing.T, version string) fs.FS {
 	t.Helper()
 	script := "#!/bin/sh\ncase $1 in\n--version) echo " + version + " ;;\n--build-info) echo Version: " + version + "; echo Git Commit: abc ;;\nesac\n"
-	w, err := zstd.NewWriter(nil)
-	require.NoError(t, err)
-	sum := sha256.Sum256([]byte(script))
-	manifest, err := json.Marshal(embed.Manifest{Version: version, Programs: []embed.Program{
-		{Name: "daprd", Size: int64(len(script)), SHA256: hex.EncodeToString(sum[:])},
-	}})
-	require.NoError(t, err)
-	return fstest.MapFS{
-		embed.ManifestFile:        {Data: manifest},
-		embed.PackedFile("daprd"): {Data: w.EncodeAll([]byte(script), nil)},
-	}
+	return embedtest.Payload(t, version, map[string]string{"daprd": script})
 }
 
 func unixOnly(t *testing.T) {

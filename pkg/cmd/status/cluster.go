@@ -7,6 +7,7 @@ import (
 
 	"github.com/hyperdapr/dapr/pkg/cmdutil"
 	"github.com/hyperdapr/dapr/pkg/kubernetes"
+	"github.com/hyperdapr/dapr/pkg/version"
 )
 
 // serviceStatus is a row of what the command shows of a cluster.
@@ -64,6 +65,9 @@ func show(opts *statusOptions, rows []serviceStatus, services []kubernetes.Servi
 		for _, trouble := range s.Troubles {
 			opts.status.Warning("%s", trouble)
 		}
+	}
+	if text := kubernetes.SkewWarning(services, version.Version()); text != "" {
+		opts.status.Warning("%s", text)
 	}
 	return nil
 }
