@@ -19,9 +19,10 @@ EXE       := $(shell go env GOEXE)
 PLATFORMS := linux_amd64 linux_arm64 darwin_amd64 darwin_arm64 windows_amd64 windows_arm64
 
 LINT := .cache/bin/golangci-lint
+HUGO := .cache/bin/hugo
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build payload image test test-kubernetes lint bench demo cross docs clean daprd controlplane
+.PHONY: help deps build payload image test test-kubernetes lint bench demo cross docs site test-site clean daprd controlplane
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,5 +77,12 @@ cross-%:
 docs: ## write the generated pages of docs/
 	go run ./docs/gen
 
+site: ## the website of docs/, into site/
+	@.ci/deps site
+	HUGO_PARAMS_REPOSITORY=https://$(MODULE) $(HUGO) --source docs/site --destination ../../site --cleanDestinationDir --noBuildLock --panicOnWarning --quiet
+
+test-site: site ## its links, and how a browser shows it
+	go test -tags site -count=1 ./test/site
+
 clean: ## remove what the other targets made, but not the tools
-	rm -rf bin dist .cache/cluster embed/payload/*_*
+	rm -rf bin dist site .cache/cluster embed/payload/*_*
