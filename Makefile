@@ -23,6 +23,7 @@ EXE       := $(shell go env GOEXE)
 PLATFORMS := linux_amd64 linux_arm64 darwin_amd64 darwin_arm64 windows_amd64 windows_arm64
 
 LINT := .cache/bin/golangci-lint
+HUGO := .cache/bin/hugo
 
 COMMA := ,
 EMPTY :=
@@ -40,7 +41,7 @@ SKIP_darwin  := winget,scoop,nfpm
 SKIP_windows := homebrew,nfpm
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build payload image test test-release test-kubernetes lint bench demo cross docs clean daprd controlplane test-windows release release-snapshot release-parts goreleaser
+.PHONY: help deps build payload image test test-release test-kubernetes lint bench demo cross docs clean daprd controlplane test-windows release release-snapshot release-parts goreleaser site test-site
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -145,5 +146,12 @@ release-parts:
 docs: ## write the generated pages of docs/
 	go run ./docs/gen
 
+site: ## the website of docs/, into site/
+	@.ci/deps site
+	HUGO_PARAMS_REPOSITORY=https://$(MODULE) $(HUGO) --source docs/site --destination ../../site --cleanDestinationDir --noBuildLock --panicOnWarning --quiet
+
+test-site: site ## its links, and how a browser shows it
+	go test -tags site -count=1 ./test/site
+
 clean: ## remove what the other targets made, but not the tools
-	rm -rf bin dist .cache/cluster embed/payload/*_*
+	rm -rf bin dist site .cache/cluster embed/payload/*_*

@@ -1,5 +1,6 @@
 // Command gen writes the references of docs/ from what they are about: cli.md
-// from the commands, annotations.md from the table of pkg/inject:
+// from the commands, daprd.md from the sidecar's flags, annotations.md from the
+// table of pkg/inject, resources.md from the types of pkg/resource:
 //
 //	go run ./docs/gen
 package main
@@ -7,6 +8,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -23,12 +25,36 @@ import (
 const page = "docs/cli.md"
 
 func main() {
-	for path, text := range map[string][]byte{page: reference(), annotationsPage: annotations()} {
+	if err := write(); err != nil {
+		fmt.Fprintln(os.Stderr, "gen:", err)
+		os.Exit(1)
+	}
+}
+
+func write() error {
+	all, err := pages(os.DirFS("."))
+	if err != nil {
+		return err
+	}
+	for path, text := range all {
 		if err := atomicfile.WriteFile(path, text, 0o644); err != nil {
-			fmt.Fprintln(os.Stderr, "gen:", err)
-			os.Exit(1)
+			return err
 		}
 	}
+	return nil
+}
+
+// pages are all generated pages by their paths.
+func pages(root fs.FS) (map[string][]byte, error) {
+	resources, err := resources(root)
+	if err != nil {
+		return nil, err
+	}
+	daprd, err := daprd()
+	if err != nil {
+		return nil, err
+	}
+	return map[string][]byte{page: reference(), annotationsPage: annotations(), resourcesPage: resources, daprdPage: daprd}, nil
 }
 
 const intro = `<!-- Written by "make docs" from the commands themselves: change those. -->

@@ -22,8 +22,9 @@ type ComponentSpec struct {
 	// IgnoreErrors makes a failing start of the component a warning.
 	IgnoreErrors bool `json:"ignoreErrors,omitempty"`
 	// InitTimeout bounds one attempt to start it; 0 means the default of 5 s.
-	InitTimeout Duration        `json:"initTimeout,omitempty"`
-	Metadata    []NameValuePair `json:"metadata,omitempty"`
+	InitTimeout Duration `json:"initTimeout,omitempty"`
+	// Metadata are the driver's settings.
+	Metadata []NameValuePair `json:"metadata,omitempty"`
 }
 
 // Categories are the first parts of component types.

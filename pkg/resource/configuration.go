@@ -14,20 +14,21 @@ type Configuration struct {
 
 // ConfigurationSpec is the spec of a Configuration.
 type ConfigurationSpec struct {
-	// HTTPPipeline is passed by calls to the sidecar, AppHTTPPipeline by the
-	// sidecar's calls to its app.
-	HTTPPipeline    Pipeline `json:"httpPipeline,omitzero"`
+	// HTTPPipeline is passed by calls to the sidecar.
+	HTTPPipeline Pipeline `json:"httpPipeline,omitzero"`
+	// AppHTTPPipeline is passed by the sidecar's calls to its app.
 	AppHTTPPipeline Pipeline `json:"appHttpPipeline,omitzero"`
 	Tracing         Tracing  `json:"tracing,omitzero"`
-	// Metric and Metrics are two names of one section: read it with
+	// Metric is another name of metrics, which overrides it; read both with
 	// Configuration.Metrics.
-	Metric         MetricSpec     `json:"metric,omitzero"`
+	Metric MetricSpec `json:"metric,omitzero"`
+	// Metrics is how metrics are recorded.
 	Metrics        MetricSpec     `json:"metrics,omitzero"`
 	MTLS           MTLS           `json:"mtls,omitzero"`
 	Secrets        Secrets        `json:"secrets,omitzero"`
 	AccessControl  AccessControl  `json:"accessControl,omitzero"`
 	NameResolution NameResolution `json:"nameResolution,omitzero"`
-	// Features are read with Configuration.FeatureEnabled.
+	// Features turn features on or off; see Configuration.FeatureEnabled.
 	Features   []Feature        `json:"features,omitempty"`
 	API        API              `json:"api,omitzero"`
 	Components ComponentsPolicy `json:"components,omitzero"`
@@ -43,8 +44,11 @@ type Pipeline struct {
 
 // Handler names a middleware component.
 type Handler struct {
-	Name     string   `json:"name"`
-	Type     string   `json:"type"`
+	// Name is the component's.
+	Name string `json:"name"`
+	// Type is the component's, such as "middleware.http.bearer".
+	Type string `json:"type"`
+	// Version is the component's; "v1" when empty.
 	Version  string   `json:"version,omitempty"`
 	Selector Selector `json:"selector,omitzero"`
 }
@@ -56,7 +60,9 @@ type Selector struct {
 
 // SelectorField is one condition of a Selector.
 type SelectorField struct {
+	// Field is the header or the part of the request.
 	Field string `json:"field"`
+	// Value is what it must match.
 	Value string `json:"value"`
 }
 
@@ -72,15 +78,17 @@ type Tracing struct {
 
 // Zipkin is a Zipkin server; no address means none.
 type Zipkin struct {
+	// EndpointAddress is the server's URL.
 	EndpointAddress string `json:"endpointAddress,omitempty"`
 }
 
 // Otel is an OpenTelemetry collector; no address means none.
 type Otel struct {
 	// Protocol is grpc or http.
-	Protocol        string `json:"protocol,omitempty"`
+	Protocol string `json:"protocol,omitempty"`
+	// EndpointAddress is the collector's, host:port.
 	EndpointAddress string `json:"endpointAddress,omitempty"`
-	// IsSecure is true unless it is set.
+	// IsSecure says that it speaks TLS; true unless it is set.
 	IsSecure bool            `json:"isSecure"`
 	Headers  []NameValuePair `json:"headers,omitempty"`
 	// Timeout bounds one export; 0 leaves it to the exporter.
@@ -89,7 +97,9 @@ type Otel struct {
 
 // MetricSpec is how metrics are recorded; what is nil has the default.
 type MetricSpec struct {
-	Enabled          *bool        `json:"enabled,omitempty"`
+	// Enabled records metrics; nil means true.
+	Enabled *bool `json:"enabled,omitempty"`
+	// RecordErrorCodes counts the error codes of answers; nil means false.
 	RecordErrorCodes *bool        `json:"recordErrorCodes,omitempty"`
 	HTTP             *MetricHTTP  `json:"http,omitempty"`
 	Rules            []MetricRule `json:"rules,omitempty"`
@@ -110,31 +120,39 @@ type MetricHTTP struct {
 
 // MetricRule rewrites label values of one metric.
 type MetricRule struct {
+	// Name is the metric's.
 	Name   string        `json:"name"`
 	Labels []MetricLabel `json:"labels,omitempty"`
 }
 
-// MetricLabel rewrites one label: Regex maps the new value to the pattern of old
-// ones.
+// MetricLabel rewrites one label.
 type MetricLabel struct {
-	Name  string            `json:"name"`
+	// Name is the label's.
+	Name string `json:"name"`
+	// Regex has, for each new value, the pattern of the old ones.
 	Regex map[string]string `json:"regex,omitempty"`
 }
 
 // MetricWorkflow are the buckets of workflow metrics.
 type MetricWorkflow struct {
-	LatencyDistributionBuckets []int  `json:"latencyDistributionBuckets,omitempty"`
-	LatencyDistributionUnits   string `json:"latencyDistributionUnits,omitempty"`
+	// LatencyDistributionBuckets are the buckets' bounds.
+	LatencyDistributionBuckets []int `json:"latencyDistributionBuckets,omitempty"`
+	// LatencyDistributionUnits is the unit of the bounds.
+	LatencyDistributionUnits string `json:"latencyDistributionUnits,omitempty"`
 }
 
 // MTLS is how sidecars prove who they are.
 type MTLS struct {
-	// Enabled is true unless it is set.
+	// Enabled makes sidecars prove who they are; true unless it is set.
 	Enabled bool `json:"enabled"`
-	// WorkloadCertTTL is 24 h and AllowedClockSkew 15 min unless they are set.
-	WorkloadCertTTL         Duration         `json:"workloadCertTTL,omitempty"`
-	AllowedClockSkew        Duration         `json:"allowedClockSkew,omitempty"`
-	SentryAddress           string           `json:"sentryAddress,omitempty"`
+	// WorkloadCertTTL is how long a certificate holds; 24 h unless it is set.
+	WorkloadCertTTL Duration `json:"workloadCertTTL,omitempty"`
+	// AllowedClockSkew is how far clocks may differ; 15 min unless it is set.
+	AllowedClockSkew Duration `json:"allowedClockSkew,omitempty"`
+	// SentryAddress is where the certificate authority is, when it is not the one of
+	// the installation.
+	SentryAddress string `json:"sentryAddress,omitempty"`
+	// ControlPlaneTrustDomain is the trust domain of the control plane.
 	ControlPlaneTrustDomain string           `json:"controlPlaneTrustDomain,omitempty"`
 	TokenValidators         []TokenValidator `json:"tokenValidators,omitempty"`
 }
@@ -142,7 +160,8 @@ type MTLS struct {
 // TokenValidator is one way to check the token of a certificate request.
 type TokenValidator struct {
 	// Name is jwks or kubernetes.
-	Name    string         `json:"name"`
+	Name string `json:"name"`
+	// Options are the validator's own.
 	Options map[string]any `json:"options,omitempty"`
 }
 
@@ -153,31 +172,37 @@ type Secrets struct {
 
 // SecretsScope restricts one store.
 type SecretsScope struct {
+	// StoreName is the secret store's component.
 	StoreName string `json:"storeName"`
 	// DefaultAccess is allow or deny; empty means allow.
 	DefaultAccess string `json:"defaultAccess,omitempty"`
 	// AllowedSecrets, when not empty, are the only ones that may be read.
 	AllowedSecrets []string `json:"allowedSecrets,omitempty"`
-	DeniedSecrets  []string `json:"deniedSecrets,omitempty"`
+	// DeniedSecrets may not be read.
+	DeniedSecrets []string `json:"deniedSecrets,omitempty"`
 }
 
 // AccessControl says which apps may invoke this one.
 type AccessControl struct {
 	// DefaultAction is allow or deny.
 	DefaultAction string `json:"defaultAction,omitempty"`
-	// TrustDomain is "public" unless it is set.
+	// TrustDomain is that of the called app; "public" unless it is set.
 	TrustDomain string         `json:"trustDomain,omitempty"`
 	Policies    []AccessPolicy `json:"policies,omitempty"`
 }
 
 // AccessPolicy is about one calling app.
 type AccessPolicy struct {
-	AppID         string `json:"appId"`
+	// AppID is the calling app.
+	AppID string `json:"appId"`
+	// DefaultAction is for calls that no operation is about: allow or deny; that of
+	// accessControl when empty.
 	DefaultAction string `json:"defaultAction,omitempty"`
-	// TrustDomain is "public" and Namespace "default" unless they are set.
-	TrustDomain string            `json:"trustDomain,omitempty"`
-	Namespace   string            `json:"namespace,omitempty"`
-	Operations  []AccessOperation `json:"operations,omitempty"`
+	// TrustDomain is the calling app's; "public" unless it is set.
+	TrustDomain string `json:"trustDomain,omitempty"`
+	// Namespace is the calling app's; "default" unless it is set.
+	Namespace  string            `json:"namespace,omitempty"`
+	Operations []AccessOperation `json:"operations,omitempty"`
 }
 
 // AccessOperation is about one method of the called app.
@@ -186,22 +211,27 @@ type AccessOperation struct {
 	Name string `json:"name"`
 	// HTTPVerbs are the HTTP methods; "*" means all.
 	HTTPVerbs []string `json:"httpVerb,omitempty"`
-	Action    string   `json:"action"`
+	// Action is allow or deny.
+	Action string `json:"action"`
 }
 
 // NameResolution is how apps are found; no component means the default of the
 // environment.
 type NameResolution struct {
+	// Component is the way to find apps, such as mdns.
 	Component string `json:"component,omitempty"`
-	Version   string `json:"version,omitempty"`
+	// Version is the component's; "v1" when empty.
+	Version string `json:"version,omitempty"`
 	// Configuration is the component's own.
 	Configuration any `json:"configuration,omitempty"`
 }
 
 // Feature turns a feature on or off.
 type Feature struct {
-	Name    string `json:"name"`
-	Enabled bool   `json:"enabled"`
+	// Name is the feature, such as HotReload.
+	Name string `json:"name"`
+	// Enabled turns it on or off.
+	Enabled bool `json:"enabled"`
 }
 
 // API says which operations of the sidecar's API are served.
@@ -213,8 +243,9 @@ type API struct {
 
 // APIRule names a group of operations.
 type APIRule struct {
-	// Name is the group, such as "state", and Version its version, such as "v1".
-	Name    string `json:"name"`
+	// Name is the group, such as "state".
+	Name string `json:"name"`
+	// Version is the group's, such as "v1".
 	Version string `json:"version"`
 	// Protocol is http or grpc; empty means both.
 	Protocol string `json:"protocol,omitempty"`
@@ -231,25 +262,34 @@ type Logging struct {
 	APILogging APILogging `json:"apiLogging,omitzero"`
 }
 
-// APILogging is how API calls are logged; the command line overrides Enabled.
+// APILogging is how API calls are logged; --enable-api-logging overrides it.
 type APILogging struct {
+	// Enabled logs every call.
 	Enabled bool `json:"enabled,omitempty"`
 	// ObfuscateURLs logs an operation's name in place of its URL.
-	ObfuscateURLs    bool `json:"obfuscateURLs,omitempty"`
+	ObfuscateURLs bool `json:"obfuscateURLs,omitempty"`
+	// OmitHealthChecks leaves out calls of the health endpoints.
 	OmitHealthChecks bool `json:"omitHealthChecks,omitempty"`
 }
 
 // WASM is how WebAssembly components run.
 type WASM struct {
+	// StrictSandbox takes away the clock and random numbers.
 	StrictSandbox bool `json:"strictSandbox,omitempty"`
 }
 
 // Workflow limits the workflow engine; 0 means no limit. The global limits are
 // those of all the app's sidecars together.
 type Workflow struct {
-	MaxConcurrentWorkflowInvocations       int                  `json:"maxConcurrentWorkflowInvocations,omitempty"`
-	MaxConcurrentActivityInvocations       int                  `json:"maxConcurrentActivityInvocations,omitempty"`
-	GlobalMaxConcurrentWorkflowInvocations int                  `json:"globalMaxConcurrentWorkflowInvocations,omitempty"`
+	// MaxConcurrentWorkflowInvocations limits workflows of one sidecar.
+	MaxConcurrentWorkflowInvocations int `json:"maxConcurrentWorkflowInvocations,omitempty"`
+	// MaxConcurrentActivityInvocations limits activities of one sidecar.
+	MaxConcurrentActivityInvocations int `json:"maxConcurrentActivityInvocations,omitempty"`
+	// GlobalMaxConcurrentWorkflowInvocations limits workflows of all sidecars
+	// together.
+	GlobalMaxConcurrentWorkflowInvocations int `json:"globalMaxConcurrentWorkflowInvocations,omitempty"`
+	// GlobalMaxConcurrentActivityInvocations limits activities of all sidecars
+	// together.
 	GlobalMaxConcurrentActivityInvocations int                  `json:"globalMaxConcurrentActivityInvocations,omitempty"`
 	WorkflowConcurrencyLimits              []ConcurrencyLimit   `json:"workflowConcurrencyLimits,omitempty"`
 	ActivityConcurrencyLimits              []ConcurrencyLimit   `json:"activityConcurrencyLimits,omitempty"`
@@ -258,16 +298,23 @@ type Workflow struct {
 
 // ConcurrencyLimit is the limit of one workflow or activity.
 type ConcurrencyLimit struct {
-	Name          string `json:"name"`
-	MaxConcurrent int    `json:"maxConcurrent"`
+	// Name is that of the workflow or activity.
+	Name string `json:"name"`
+	// MaxConcurrent is how many run at one time.
+	MaxConcurrent int `json:"maxConcurrent"`
 }
 
-// StateRetentionPolicy is how long ended workflows are kept; nil means for ever.
+// StateRetentionPolicy is how long ended workflows are kept: for ever, where
+// nothing is set.
 type StateRetentionPolicy struct {
+	// AnyTerminal is for those that none of the others is about.
 	AnyTerminal *Duration `json:"anyTerminal,omitempty"`
-	Completed   *Duration `json:"completed,omitempty"`
-	Failed      *Duration `json:"failed,omitempty"`
-	Terminated  *Duration `json:"terminated,omitempty"`
+	// Completed is for those that ended well.
+	Completed *Duration `json:"completed,omitempty"`
+	// Failed is for those that failed.
+	Failed *Duration `json:"failed,omitempty"`
+	// Terminated is for those that were ended from outside.
+	Terminated *Duration `json:"terminated,omitempty"`
 }
 
 // setDefaults sets what is not empty by default; decoding over it keeps what the

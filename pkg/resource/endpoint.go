@@ -36,6 +36,7 @@ type ClientTLS struct {
 
 // TLSDocument is PEM text or where it is kept.
 type TLSDocument struct {
+	// Value is the PEM text.
 	Value        *Value        `json:"value,omitempty"`
 	SecretKeyRef *SecretKeyRef `json:"secretKeyRef,omitempty"`
 }

@@ -4,6 +4,7 @@ package resource
 // it is written.
 type MCPServer struct {
 	Header
+	// Spec is the server's declaration.
 	Spec map[string]any `json:"spec"`
 }
 
@@ -13,6 +14,7 @@ func (s *MCPServer) validate(d *decoder) { d.require("spec", len(s.Spec) > 0) }
 // kept as it is written.
 type WorkflowAccessPolicy struct {
 	Header
+	// Spec is the rules.
 	Spec map[string]any `json:"spec"`
 }
 

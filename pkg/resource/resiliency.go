@@ -14,6 +14,7 @@ type ResiliencySpec struct {
 
 // Policies are timeouts, retries and circuit breakers by name.
 type Policies struct {
+	// Timeouts bound one attempt.
 	Timeouts        map[string]Duration       `json:"timeouts,omitempty"`
 	Retries         map[string]Retry          `json:"retries,omitempty"`
 	CircuitBreakers map[string]CircuitBreaker `json:"circuitBreakers,omitempty"`
@@ -27,7 +28,7 @@ type Retry struct {
 	Duration *Duration `json:"duration,omitempty"`
 	// MaxInterval bounds the pauses of exponential; nil means 60 s.
 	MaxInterval *Duration `json:"maxInterval,omitempty"`
-	// MaxRetries is -1 for no limit, which is also what nil means.
+	// MaxRetries is how often; -1 is without a limit; nil means -1.
 	MaxRetries *int          `json:"maxRetries,omitempty"`
 	Matching   RetryMatching `json:"matching,omitzero"`
 }
@@ -35,7 +36,9 @@ type Retry struct {
 // RetryMatching restricts retries to some status codes, written as
 // "500-599,429"; empty means all.
 type RetryMatching struct {
+	// HTTPStatusCodes are those that are tried again.
 	HTTPStatusCodes string `json:"httpStatusCodes,omitempty"`
+	// GRPCStatusCodes are those that are tried again.
 	GRPCStatusCodes string `json:"gRPCStatusCodes,omitempty"`
 }
 
@@ -62,8 +65,11 @@ type Targets struct {
 
 // PolicyNames names one policy of each sort; empty means none.
 type PolicyNames struct {
-	Timeout        string `json:"timeout,omitempty"`
-	Retry          string `json:"retry,omitempty"`
+	// Timeout is the name of a time-out.
+	Timeout string `json:"timeout,omitempty"`
+	// Retry is the name of a retry policy.
+	Retry string `json:"retry,omitempty"`
+	// CircuitBreaker is the name of a circuit breaker.
 	CircuitBreaker string `json:"circuitBreaker,omitempty"`
 }
 

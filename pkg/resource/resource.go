@@ -38,9 +38,10 @@ type Resource interface {
 type Header struct {
 	// APIVersion is "dapr.io/" and the version whose form the resource has; older
 	// documents are brought to the newest.
-	APIVersion string   `json:"apiVersion"`
-	Kind       string   `json:"kind"`
-	Metadata   Metadata `json:"metadata"`
+	APIVersion string `json:"apiVersion"`
+	// Kind is one of those of this page.
+	Kind     string   `json:"kind"`
+	Metadata Metadata `json:"metadata"`
 	// Scopes are the ids of the apps the resource is for; empty means all.
 	Scopes []string `json:"scopes,omitempty"`
 	// Source is where the document stands.
@@ -49,9 +50,13 @@ type Header struct {
 
 // Metadata names a resource.
 type Metadata struct {
-	Name        string            `json:"name"`
-	Namespace   string            `json:"namespace,omitempty"`
-	Labels      map[string]string `json:"labels,omitempty"`
+	// Name is what others refer to it by.
+	Name string `json:"name"`
+	// Namespace is the Kubernetes namespace; a file without one is visible from all.
+	Namespace string `json:"namespace,omitempty"`
+	// Labels mean nothing here.
+	Labels map[string]string `json:"labels,omitempty"`
+	// Annotations mean nothing here.
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 

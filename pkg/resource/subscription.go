@@ -10,33 +10,42 @@ type Subscription struct {
 // SubscriptionSpec is the spec of a Subscription.
 type SubscriptionSpec struct {
 	// PubsubName is the component.
-	PubsubName      string            `json:"pubsubname"`
-	Topic           string            `json:"topic"`
-	Routes          Routes            `json:"routes"`
-	Metadata        map[string]string `json:"metadata,omitempty"`
-	DeadLetterTopic string            `json:"deadLetterTopic,omitempty"`
-	BulkSubscribe   BulkSubscribe     `json:"bulkSubscribe,omitzero"`
+	PubsubName string `json:"pubsubname"`
+	// Topic is what the app receives.
+	Topic  string `json:"topic"`
+	Routes Routes `json:"routes"`
+	// Metadata goes to the component.
+	Metadata map[string]string `json:"metadata,omitempty"`
+	// DeadLetterTopic is where messages go that the app does not take.
+	DeadLetterTopic string        `json:"deadLetterTopic,omitempty"`
+	BulkSubscribe   BulkSubscribe `json:"bulkSubscribe,omitzero"`
 }
 
 // Routes say which path of the app a message goes to: that of the first rule
 // that matches, else the default.
 type Routes struct {
-	Rules   []Rule `json:"rules,omitempty"`
+	Rules []Rule `json:"rules,omitempty"`
+	// Default is the path for what no rule matches.
 	Default string `json:"default,omitempty"`
 }
 
 // Rule is a CEL expression over the message and a path.
 type Rule struct {
+	// Match is the expression.
 	Match string `json:"match"`
-	Path  string `json:"path"`
+	// Path is where a message that matches goes.
+	Path string `json:"path"`
 }
 
 // BulkSubscribe delivers several messages at once; 0 leaves a limit to the
 // driver.
 type BulkSubscribe struct {
-	Enabled            bool `json:"enabled"`
-	MaxMessagesCount   int  `json:"maxMessagesCount,omitempty"`
-	MaxAwaitDurationMs int  `json:"maxAwaitDurationMs,omitempty"`
+	// Enabled turns it on.
+	Enabled bool `json:"enabled"`
+	// MaxMessagesCount is how many at most.
+	MaxMessagesCount int `json:"maxMessagesCount,omitempty"`
+	// MaxAwaitDurationMs is how long to wait for more, in milliseconds.
+	MaxAwaitDurationMs int `json:"maxAwaitDurationMs,omitempty"`
 }
 
 func (s *Subscription) validate(d *decoder) {

@@ -14,7 +14,9 @@ import (
 // Value wins over EnvRef, EnvRef over SecretKeyRef; with none of them the value
 // is empty.
 type NameValuePair struct {
-	Name  string `json:"name"`
+	// Name is that of the setting or header.
+	Name string `json:"name"`
+	// Value is any JSON value, as it stands.
 	Value *Value `json:"value,omitempty"`
 	// EnvRef is the name of an environment variable of the sidecar.
 	EnvRef       string        `json:"envRef,omitempty"`

@@ -147,7 +147,9 @@ func notBuiltSections(c *resource.Configuration) []string {
 		{"spec.appHttpPipeline", len(spec.AppHTTPPipeline.Handlers) > 0},
 		{"spec.tracing", spec.Tracing.Stdout || spec.Tracing.Zipkin.EndpointAddress != "" || spec.Tracing.Otel.EndpointAddress != ""},
 		{"spec.metrics.rules", len(c.Metrics().Rules) > 0},
+		{"spec.metrics.workflow", c.Metrics().Workflow != nil},
 		{"spec.mtls", spec.MTLS.SentryAddress != "" || len(spec.MTLS.TokenValidators) > 0},
+		{"spec.wasm", spec.WASM.StrictSandbox},
 		{"spec.workflow", !reflect.ValueOf(spec.Workflow).IsZero()},
 	} {
 		if s.set {
