@@ -39,7 +39,9 @@ type workload struct {
 		ServiceName          string
 		PodManagementPolicy  string
 		VolumeClaimTemplates any
-		Template             corev1.PodTemplateSpec
+		// When the volumes go with what they were made for.
+		PersistentVolumeClaimRetentionPolicy any
+		Template                             corev1.PodTemplateSpec
 	}
 }
 
