@@ -97,5 +97,5 @@ func stolenIdentity(t *testing.T, c cluster) {
 	// And so does the other app's sidecar.
 	require.Equal(t, "answered 200\n", c.probe(t, "call", "itself", "probe", "GET order", sidecar))
 	c.probeIsRefused(t, "but its certificate is that of spiffe://public/ns/default/probe", "call", "itself", "pythonapp", "GET order", sidecar)
-	c.probeIsRefused(t, "tls", "call", "forged", "pythonapp", "GET order", sidecar)
+	c.probeIsRefused(t, "remote error: tls: ", "call", "forged", "pythonapp", "GET order", sidecar)
 }

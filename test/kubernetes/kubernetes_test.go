@@ -41,7 +41,11 @@ func theCluster(t *testing.T) cluster {
 	c.dapr = path
 	require.FileExists(t, c.dapr, "make build")
 	home := t.TempDir()
-	c.env = []string{"HOME=" + home, "PATH=" + os.Getenv("PATH"), "KUBECONFIG=" + filepath.Join(c.dir, "kubeconfig")}
+	c.env = []string{
+		"HOME=" + home, "PATH=" + os.Getenv("PATH"), "KUBECONFIG=" + filepath.Join(c.dir, "kubeconfig"),
+		// Over WebSockets kubectl loses what comes before it has opened the stream.
+		"KUBECTL_REMOTE_COMMAND_WEBSOCKETS=false",
+	}
 	return c
 }
 
