@@ -373,7 +373,7 @@ func mistakes(t *testing.T, c cluster) {
 	out, err := c.tryKubectl(t, "apply", "-f", "testdata/badid.yaml")
 	t.Log(out)
 	require.Error(t, err)
-	require.Contains(t, out, `app id "my.app"`)
+	require.Contains(t, out, `dapr.io/app-id "my.app" must not contain a dot`)
 
 	c.kubectl(t, "apply", "-f", "testdata/lost.yaml")
 	eventually(t, time.Minute, func() error {
