@@ -32,7 +32,7 @@ func actors(ctx context.Context, appID string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for sleep(ctx, pause) {
+	for rest(ctx) {
 		replicas, err := net.DefaultResolver.LookupHost(ctx, placementName)
 		if err != nil {
 			fmt.Fprintln(out, "lost:", err)

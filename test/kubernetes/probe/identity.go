@@ -184,7 +184,7 @@ func greet(ctx context.Context, config *tls.Config, address string, out io.Write
 		case err == nil:
 			fmt.Fprintln(out, "greeted")
 			return nil
-		case strings.Contains(err.Error(), "remote error: "), !sleep(ctx, pause):
+		case strings.Contains(err.Error(), "remote error: "), !rest(ctx):
 			return err
 		}
 	}

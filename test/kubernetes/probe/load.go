@@ -18,13 +18,13 @@ const (
 func load(ctx context.Context, url, sidecar string, out io.Writer) error {
 	client := &http.Client{Timeout: patient}
 	for get(ctx, client, "http://localhost:"+sidecar+"/v1.0/healthz/outbound") != nil {
-		if !sleep(ctx, pause) {
+		if !rest(ctx) {
 			return nil
 		}
 	}
 	var calls, failures int
 	var slowest time.Duration
-	for said := time.Now(); sleep(ctx, pause); {
+	for said := time.Now(); rest(ctx); {
 		calls++
 		begin := time.Now()
 		if err := get(ctx, client, url); err != nil && ctx.Err() == nil {
@@ -57,12 +57,12 @@ func get(ctx context.Context, client *http.Client, url string) error {
 	return err
 }
 
-// sleep tells whether there is reason to go on.
-func sleep(ctx context.Context, d time.Duration) bool {
+// rest pauses, and tells whether there is reason to go on.
+func rest(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-time.After(d):
+	case <-time.After(pause):
 		return true
 	}
 }
