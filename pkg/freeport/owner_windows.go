@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// owner finds the process that listens on the port.
-func owner(port int) (name string, pid int, ok bool) {
+// Owner finds the process that listens on the port.
+func Owner(port int) (name string, pid int, ok bool) {
 	for _, family := range []struct {
 		number uintptr
 		row    tcpRow
