@@ -65,9 +65,15 @@ func startControlPlane(t *testing.T) *controlPlane {
 	c.pod("dapr-system", "operator-1", "dapr.io/control-plane", "operator")
 	c.pod("shop", "a-1", "dapr.io/app-id", "a")
 
-	listening := c.service(sentry.Main, regexp.MustCompile(`dapr-sentry is listening on .*:(\d+)"`), nil,
-		"--mode", "kubernetes", "--trust-domain", "cluster.local", "--port", "0", "--listen-address", "127.0.0.1")
-	c.sentry = "127.0.0.1:" + listening.port
+	// Sentry waits for the Configuration, which names sentry's address.
+	port := lowPort(t)
+	c.sentry = "127.0.0.1:" + port
+	c.api.Add("/apis/dapr.io/v1alpha1/namespaces/dapr-system/configurations", map[string]any{
+		"apiVersion": "dapr.io/v1alpha1", "kind": "Configuration", "metadata": map[string]any{"name": "daprsystem"},
+		"spec": map[string]any{"mtls": map[string]any{"sentryAddress": c.sentry, "controlPlaneTrustDomain": "cluster.local"}},
+	})
+	c.service(sentry.Main, regexp.MustCompile(`dapr-sentry is listening on .*:(\d+)"`), nil,
+		"--mode", "kubernetes", "--trust-domain", "cluster.local", "--port", port, "--listen-address", "127.0.0.1")
 	secrets := kubeapi.Of[corev1.Secret](c.api.Client(), "", "v1", "secrets")
 	eventually(t, "there is no trust bundle", func() bool {
 		secret, err := secrets.Get(t.Context(), "dapr-system", "dapr-trust-bundle")
@@ -75,10 +81,6 @@ func startControlPlane(t *testing.T) *controlPlane {
 			c.anchors = secret.Data["ca.crt"]
 		}
 		return err == nil
-	})
-	c.api.Add("/apis/dapr.io/v1alpha1/namespaces/dapr-system/configurations", map[string]any{
-		"apiVersion": "dapr.io/v1alpha1", "kind": "Configuration", "metadata": map[string]any{"name": "daprsystem"},
-		"spec": map[string]any{"mtls": map[string]any{"sentryAddress": c.sentry, "controlPlaneTrustDomain": "cluster.local"}},
 	})
 	return c
 }
@@ -156,7 +158,7 @@ func (c *controlPlane) operator(port string) running {
 		"--port", port, "--listen-address", "127.0.0.1", "--trust-anchors-file", c.file(string(c.anchors)))
 }
 
-// lowPort is a port that stays free while the operator is down: systems give
+// lowPort is a port that stays free while nobody listens there: systems give
 // others higher ones when they ask for any.
 func lowPort(t *testing.T) string {
 	t.Helper()
