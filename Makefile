@@ -124,12 +124,13 @@ release-snapshot: ## the dry run of a release into dist/ (of one platform: TARGE
 	@.ci/deps release
 	@$(MAKE) --no-print-directory goreleaser VERSION=$(RELEASE) SNAPSHOT=--snapshot
 
+# One after the other: a manifest lists what is done first at first.
 goreleaser:
 	@mkdir -p bin
 	sed 's/\(targets: &targets\) .*/\1 [$(subst $(SPACE),$(COMMA),$(TARGETS))]/' .goreleaser.yaml >bin/goreleaser.yaml
 	PATH="$(CURDIR)/.cache/bin:$$PATH" OWNER=$(OWNER) VERSION=$(VERSION) STAMPS='$(STAMPS)' \
 		COMMIT_TIME=$(COMMIT_TIME) SOURCE_DATE_EPOCH=$(shell git log -1 --format=%ct) \
-		goreleaser release --clean $(SNAPSHOT) --config bin/goreleaser.yaml \
+		goreleaser release --clean --parallelism 1 $(SNAPSHOT) --config bin/goreleaser.yaml \
 		$(if $(TARGET),--skip $(SKIP_$(firstword $(subst _, ,$(TARGET)))))
 	TARGETS='$(TARGETS)' VERSION=$(VERSION) go test -tags release -count=1 -v -run TestRelease ./test/release
 
