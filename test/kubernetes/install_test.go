@@ -3,6 +3,8 @@
 package kubernetes
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,6 +34,7 @@ func TestInstallation(t *testing.T) {
 		{"into a restricted namespace", intoRestricted},
 		{"a second one is refused", secondIsRefused},
 		{"resources are checked", resourcesAreChecked},
+		{"Subscriptions of an old installation", oldSubscriptions},
 		{"an upgrade without a change", upgradeOfNothing},
 		{"an upgrade that fails is rolled back", failedUpgrade},
 		{"three of each", highAvailability},
@@ -87,6 +90,37 @@ func resourcesAreChecked(t *testing.T, c cluster) {
 	require.Equal(t, "/orders", c.kubectl(t, "get", "subscriptions.v2alpha1.dapr.io", "old", "-o", "jsonpath={.spec.routes.default}"))
 	require.Equal(t, "/orders", c.kubectl(t, "get", "subscriptions.v1alpha1.dapr.io", "old", "-o", "jsonpath={.spec.route}"))
 	c.kubectl(t, "delete", "-f", old)
+}
+
+// oldSubscriptions has one stored in the version that old releases store, which
+// the operator must read before it is ready, through itself.
+func oldSubscriptions(t *testing.T, c cluster) {
+	store := func(old bool) {
+		patch := fmt.Sprintf(`[{"op":"replace","path":"/spec/versions/0/storage","value":%t},{"op":"replace","path":"/spec/versions/1/storage","value":%t}]`, !old, old)
+		c.kubectl(t, "patch", "customresourcedefinition", "subscriptions.dapr.io", "--type=json", "-p="+patch)
+	}
+	file := filepath.Join(t.TempDir(), "subscription.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("apiVersion: dapr.io/v1alpha1\nkind: Subscription\nmetadata: {name: stored}\n"+
+		"spec: {pubsubname: pubsub, topic: orders, route: /orders}\n"), 0o600))
+	store(true)
+	// The API server takes a moment to store in another version.
+	eventually(t, 20*time.Second, func() error {
+		if out, err := c.tryKubectl(t, "create", "-f", file); err != nil {
+			return errors.New(out)
+		}
+		if stored := c.kubectl(t, "get", "customresourcedefinition", "subscriptions.dapr.io", "-o", "jsonpath={.status.storedVersions}"); stored != `["v2alpha1","v1alpha1"]` {
+			return fmt.Errorf("stored versions: %s", stored)
+		}
+		return nil
+	})
+	store(false)
+	c.kubectl(t, "rollout", "restart", "deployment/dapr-operator", "-n", elsewhere)
+	c.kubectl(t, "rollout", "status", "deployment/dapr-operator", "-n", elsewhere, "--timeout=60s")
+	// With no other pod that could convert.
+	c.kubectl(t, "delete", "pod", "-n", elsewhere, "-l", "app=dapr-operator", "--wait=true")
+	c.kubectl(t, "rollout", "status", "deployment/dapr-operator", "-n", elsewhere, "--timeout=60s")
+	require.Equal(t, "/orders", c.kubectl(t, "get", "subscriptions.v2alpha1.dapr.io", "stored", "-o", "jsonpath={.spec.routes.default}"))
+	c.kubectl(t, "delete", "-f", file)
 }
 
 // authority is the certificate authority in use.
