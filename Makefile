@@ -142,6 +142,7 @@ release-parts:
 	go run ./docs/man -version $(VERSION) -date $(firstword $(subst T, ,$(COMMIT_TIME))) -out bin/share
 	mkdir -p bin/release
 	$(CLI) image save --bin-dir bin bin/release/dapr_image.tar
+	go run ./embed/packchart -version $(VERSION) -time $(COMMIT_TIME) -out bin/release/dapr_chart.tgz
 	$(if $(wildcard install/install.*),cp $(wildcard install/install.*) bin/release/)
 
 docs: ## write the generated pages of docs/

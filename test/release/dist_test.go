@@ -62,7 +62,7 @@ func archive(program, target string) string {
 }
 
 func TestReleaseHasEveryFileWithItsChecksum(t *testing.T) {
-	want := []string{"dapr_image.tar"}
+	want := []string{"dapr_image.tar", "dapr_chart.tgz"}
 	for _, target := range targets(t) {
 		for _, program := range programs {
 			want = append(want, archive(program, target), program+"_"+target+".cdx.json")
@@ -142,6 +142,24 @@ func TestReleaseArchives(t *testing.T) {
 			})
 		}
 	}
+}
+
+// The chart installs the image of its own release.
+func TestReleaseChart(t *testing.T) {
+	day, version, checked := commitTime(t), os.Getenv("VERSION"), 0
+	for _, e := range unpack(t, "dapr_chart.tgz") {
+		assert.True(t, e.changed.Equal(day), "the time of %s is the commit's: %s, not %s", e.name, day, e.changed)
+		switch e.name {
+		case "dapr/Chart.yaml":
+			assert.Contains(t, e.content, "\nversion: "+version+"\nappVersion: "+version+"\n")
+		case "dapr/values.yaml":
+			assert.Contains(t, e.content, "\n  tag: "+version+"\n")
+		default:
+			continue
+		}
+		checked++
+	}
+	assert.Equal(t, 2, checked)
 }
 
 // A package of Debian's holds the same program, where the system looks for it.
