@@ -86,12 +86,17 @@ func (b *background) Write(p []byte) (int, error) {
 	return b.out.Write(p)
 }
 
-// says tells whether the program has printed a text.
-func (b *background) says(text string) error {
+// text is what the program has printed so far.
+func (b *background) text() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !strings.Contains(b.out.String(), text) {
-		return fmt.Errorf("%q is not in:\n%s", text, b.out.String())
+	return b.out.String()
+}
+
+// says tells whether the program has printed a text.
+func (b *background) says(text string) error {
+	if out := b.text(); !strings.Contains(out, text) {
+		return fmt.Errorf("%q is not in:\n%s", text, out)
 	}
 	return nil
 }
