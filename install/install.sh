@@ -11,7 +11,8 @@
 #                            BASE/download/vVERSION/checksums.txt
 #                            BASE/download/vVERSION/dapr_OS_ARCH.tar.gz
 #                            BASE/latest/download/... the same of the latest release
-#   http_proxy, https_proxy, no_proxy are those of curl and wget.
+#   http_proxy, https_proxy and no_proxy, or the same in capitals, as curl and
+#   wget know them.
 #
 # It needs curl or wget, tar, and sha256sum, shasum or openssl; busybox has all
 # of them. Nothing is installed before its checksum is right and it has run once.
@@ -35,7 +36,7 @@ Installs the program dapr: the release VERSION, or the latest one.
 END
 }
 
-say() { printf '%s\n' "$*"; }
+say() { printf '%s\n' "$@"; } # LINE...
 
 fail() { # LINE...
 	printf 'ERROR: %s\n' "$1" >&2
@@ -74,28 +75,28 @@ platform() {
 
 # fetch downloads a release's file into stage.
 fetch() { # NAME
-	status=0 url=$base/$release/$1 shown=$public/$release/$1
+	code=0 url=$base/$release/$1 shown=$public/$release/$1
 	case $downloader in
 	curl)
-		secure=
 		# A mirror may be plain; what began encrypted stays so.
-		case $base in https://*) secure='--proto =https --tlsv1.2' ;; esac
+		case $base in https://*) protocols='=https' ;; *) protocols='=all' ;; esac
 		# The shell opens the file: some packagings of curl may not write everywhere.
-		# shellcheck disable=SC2086 # two options
-		words=$(curl -fsSL $secure --connect-timeout 30 --speed-limit 1 --speed-time 60 "$url" 2>&1 >"$stage/$1") || status=$?
+		words=$(curl -fsSL --proto "$protocols" --tlsv1.2 --connect-timeout 30 --speed-limit 1 --speed-time 60 "$url" 2>&1 >"$stage/$1") || code=$?
 		;;
 	*)
 		case $(wget --version 2>/dev/null) in
 		*GNU*) # with -q it would not say what went wrong, without it says what went well
-			words=$(wget -nv -T 60 -t 2 -O "$stage/$1" "$url" 2>&1) || status=$?
-			[ $status != 0 ] || words= ;;
+			words=$(wget -nv -T 60 -t 2 -O "$stage/$1" "$url" 2>&1) || code=$?
+			[ $code != 0 ] || words= ;;
 		# Not all of busybox's know a time limit, and some crash when given one.
-		*) words=$(wget -q -O "$stage/$1" "$url" 2>&1) || status=$? ;;
+		# None knows no_proxy.
+		*) if is_direct; then unset http_proxy https_proxy; fi
+			words=$(wget -q -O "$stage/$1" "$url" 2>&1) || code=$? ;;
 		esac
 		;;
 	esac
 	[ -z "$words" ] || printf '%s\n' "$words" >&2
-	[ $status != 0 ] || return 0
+	[ $code != 0 ] || return 0
 	has_room || full
 	case $words in
 	*' 404'*)
@@ -103,8 +104,34 @@ fetch() { # NAME
 		fail "there is no file $shown" "does DAPR_INSTALL_BASE_URL name a place with releases? It is $public"
 		;;
 	esac
-	fail "could not download $shown: $downloader ended with code $status" \
+	fail "could not download $shown: $downloader ended with code $code" \
 		"check the network; behind a proxy set https_proxy, with a mirror DAPR_INSTALL_BASE_URL"
+}
+
+# find_proxies sets the variables that a downloader reads from those in capitals,
+# of which each reads some only.
+find_proxies() {
+	if [ -z "${http_proxy+set}" ] && [ -n "${HTTP_PROXY:-}" ]; then export http_proxy="$HTTP_PROXY"; fi
+	if [ -z "${https_proxy+set}" ] && [ -n "${HTTPS_PROXY:-}" ]; then export https_proxy="$HTTPS_PROXY"; fi
+	if [ -z "${no_proxy+set}" ] && [ -n "${NO_PROXY:-}" ]; then export no_proxy="$NO_PROXY"; fi
+}
+
+# is_direct tells whether no_proxy names the host of the releases.
+is_direct() {
+	host=${base#*://}
+	host=${host%%/*}
+	host=${host##*@}
+	case $host in \[*) ;; *) host=${host%:*} ;; esac
+	names=${no_proxy:-},
+	while [ -n "$names" ]; do
+		name=${names%%,*}
+		names=${names#*,}
+		name=${name# }
+		name=${name#.}
+		[ "$name" != '*' ] || return 0
+		case $host in "$name" | *."$name") return 0 ;; esac
+	done
+	return 1
 }
 
 # has_room tells whether a download ended because the disk is full: not every
@@ -144,9 +171,9 @@ find_tools() {
 # already, and as, what has the right to write into it.
 find_folder() {
 	case $dir in /*) ;; *) dir=$PWD/$dir ;; esac
-	[ "$dir" = / ] || dir=${dir%/}
+	while [ "$dir" != / ] && [ "${dir%/}" != "$dir" ]; do dir=${dir%/}; done
 	parent=$dir
-	while [ ! -e "$parent" ]; do parent=$(dirname "$parent"); done
+	while [ ! -e "$parent" ] && [ ! -L "$parent" ]; do parent=$(dirname "$parent"); done
 	[ -d "$parent" ] || fail "$parent is no folder; set DAPR_INSTALL_DIR to one"
 	[ ! -d "$dir/dapr" ] || fail "$dir/dapr is a folder; move it away, or set DAPR_INSTALL_DIR to another folder"
 	as=
@@ -158,12 +185,51 @@ find_folder() {
 	fi
 }
 
+# clear_old removes what a run left that was killed, and nothing of one that runs.
+clear_old() {
+	for old in "$parent"/.dapr-install.*.*; do
+		pid=${old#"$parent"/.dapr-install.}
+		pid=${pid%%.*}
+		case $pid in '' | *[!0-9]*) continue ;; esac
+		# Another user's process takes no signal, but can be seen.
+		if [ "$pid" = $$ ] || { ! kill -0 "$pid" 2>/dev/null && [ ! -d "/proc/$pid" ]; }; then $as rm -rf "$old"; fi
+	done
+}
+
 cleanup() {
 	[ -z "$stage" ] || $as rm -rf "$stage"
 	stage=
 }
 
+# advise says how this dapr is found, and not another or none.
+advise() {
+	found=$(command -v dapr) || found=
+	# A link, or the folder by another name, is no other dapr.
+	# shellcheck disable=SC3013 # POSIX has it since 2024, shells long since
+	if [ -n "$found" ] && [ "$found" -ef "$dir/dapr" ]; then return; fi
+	if [ -n "$found" ]; then
+		say "Another dapr comes first in your PATH: $found" "Remove it, or let this one come first:"
+	else
+		say "Your PATH lacks $dir. Add it:"
+	fi
+	# shellcheck disable=SC2016 # the characters themselves
+	quoted=$(say "$dir" | sed 's/[\\"$`]/\\&/g')
+	case ${SHELL:-}:$system in
+	*/fish:*)
+		say "  fish_add_path \"$quoted\""
+		return
+		;;
+	*/zsh:*) profile=.zshrc ;;
+	*/bash:darwin*) profile=.bash_profile ;;
+	*/bash:*) profile=.bashrc ;;
+	*) profile=.profile ;;
+	esac
+	say "  export PATH=\"$quoted:\$PATH\"" "and write that line into ~/$profile, for shells to come"
+}
+
 main() {
+	# What follows is written for a shell of POSIX.
+	[ -z "${ZSH_VERSION:-}" ] || emulate sh
 	case ${1:-} in
 	-h | --help) usage; exit 0 ;;
 	esac
@@ -180,6 +246,7 @@ main() {
 	system=$(platform)
 	say "Your system is $system"
 	find_tools
+	find_proxies
 	find_folder
 
 	# Beside its destination, so that the last step is a rename and not a copy.
@@ -187,8 +254,11 @@ main() {
 	trap cleanup EXIT
 	trap 'exit 129' HUP
 	trap 'exit 130' INT
+	trap 'exit 131' QUIT
+	trap 'exit 141' PIPE # whoever reads what is said goes away
 	trap 'exit 143' TERM
-	stage=$($as mktemp -d "$parent/.dapr-install.XXXXXX") ||
+	clear_old
+	stage=$($as mktemp -d "$parent/.dapr-install.$$.XXXXXX") ||
 		fail "could not make a temporary folder in $parent; the reason is above" "DAPR_INSTALL_DIR sets another folder"
 	[ -z "$as" ] || $as chown "$(id -u)" "$stage"
 
@@ -216,18 +286,15 @@ main() {
 	chmod 755 "$stage/dapr"
 	versions=$("$stage/dapr" version </dev/null) || fail "the program does not run on this machine; nothing was installed"
 
-	$as mkdir -p "$dir"
-	[ -z "$as" ] || $as chown 0:0 "$stage/dapr"
-	$as mv -f "$stage/dapr" "$dir/dapr"
+	# What root installs is for everybody.
+	if [ -n "$as" ] || [ "$(id -u)" = 0 ]; then umask 022; fi
+	if ! { $as mkdir -p "$dir" && { [ -z "$as" ] || $as chown 0:0 "$stage/dapr"; } && $as mv -f "$stage/dapr" "$dir/dapr"; }; then
+		fail "could not put dapr into $dir; the reason is above" "DAPR_INSTALL_DIR sets another folder"
+	fi
 
 	say "dapr was installed into $dir"
 	say "$versions" | sed 's/^CLI version/cli version/; s/^Runtime version/runtime version/; s/ *$//'
-	found=$(command -v dapr) || found=
-	if [ -z "$found" ]; then
-		say "Your PATH lacks $dir. For this shell: export PATH=\"$dir:\$PATH\""
-	elif [ "$found" != "$dir/dapr" ]; then
-		say "Another dapr comes first in your PATH: $found"
-	fi
+	advise
 	say "To get started: dapr init, and $repository/blob/main/docs/getting-started.md"
 }
 

@@ -3,6 +3,7 @@
 package install
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"fmt"
@@ -184,41 +185,125 @@ func TestInterruptedDownload(t *testing.T) {
 	}
 }
 
-// Ctrl-C in the middle of the archive.
+// shells run the script by themselves or as an applet.
+var shells = []string{"bash", "dash", "busybox sh", "zsh"}
+
+// startsInstalling runs the script until the archive is half there, and returns
+// the process, which leads a group, and its output.
+func (p *person) startsInstalling(t *testing.T, m *mirror, shell string) (*exec.Cmd, *bytes.Buffer) {
+	t.Helper()
+	arrived, over := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() { close(over) })
+	m.answer(archiveName, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "1000000")
+		w.Write(make([]byte, 1000))
+		w.(http.Flusher).Flush()
+		close(arrived)
+		select {
+		case <-over:
+		case <-r.Context().Done():
+		}
+	})
+	cmd := p.command(t, "/bin/"+strings.Fields(shell)[0], append(strings.Fields(shell)[1:], script)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.WaitDelay = 10 * time.Second
+	require.NoError(t, cmd.Start())
+	select {
+	case <-arrived:
+	case <-time.After(30 * time.Second):
+		t.Error("the archive was not asked for")
+	}
+	return cmd, &out
+}
+
+// Ctrl-C and its like in the middle of the archive.
 func TestInterrupted(t *testing.T) {
-	for _, shell := range []string{"bash", "dash", "busybox sh"} {
+	for _, shell := range shells {
+		for signal, code := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGHUP: 129, syscall.SIGQUIT: 131, syscall.SIGTERM: 143} {
+			t.Run(shell+" "+signal.String(), func(t *testing.T) {
+				m := newMirror(t)
+				p := newPerson(t, m, "curl", "sha256sum")
+				p.old(t)
+				cmd, out := p.startsInstalling(t, m, shell)
+				require.NoError(t, syscall.Kill(-cmd.Process.Pid, signal))
+				err := cmd.Wait()
+				var exit *exec.ExitError
+				require.ErrorAs(t, err, &exit, "%s", out)
+				assert.Equal(t, code, exit.ExitCode())
+				assert.Equal(t, "CLI version: 1.0.0 \nRuntime version: n/a\n", p.installed(t))
+			})
+		}
+	}
+}
+
+// Whoever reads what is said has enough of it.
+func TestReaderGoesAway(t *testing.T) {
+	for _, shell := range shells {
 		t.Run(shell, func(t *testing.T) {
 			m := newMirror(t)
-			arrived, over := make(chan struct{}), make(chan struct{})
-			defer close(over)
-			m.answer(archiveName, func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("Content-Length", "1000000")
-				w.Write(make([]byte, 1000))
-				w.(http.Flusher).Flush()
-				close(arrived)
-				<-over
-			})
 			p := newPerson(t, m, "curl", "sha256sum")
 			p.old(t)
 			cmd := p.command(t, "/bin/"+strings.Fields(shell)[0], append(strings.Fields(shell)[1:], script)...)
-			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-			var out bytes.Buffer
-			cmd.Stdout, cmd.Stderr = &out, &out
-			cmd.WaitDelay = 10 * time.Second
+			out, err := cmd.StdoutPipe()
+			require.NoError(t, err)
+			// It has a folder of its own by the time that it speaks again.
+			mktemp, err := exec.LookPath("mktemp")
+			require.NoError(t, err)
+			gone := filepath.Join(t.TempDir(), "gone")
+			p.program(t, "mktemp", "until [ -e "+gone+" ]; do :; done; exec "+mktemp+" \"$@\"")
 			require.NoError(t, cmd.Start())
-			select {
-			case <-arrived:
-			case <-time.After(30 * time.Second):
-				t.Error("the archive was not asked for")
-			}
-			require.NoError(t, syscall.Kill(-cmd.Process.Pid, syscall.SIGINT))
-			err := cmd.Wait()
-			var exit *exec.ExitError
-			require.ErrorAs(t, err, &exit, "%s", out.String())
-			assert.Equal(t, 130, exit.ExitCode())
+			line, err := bufio.NewReader(out).ReadString('\n')
+			require.NoError(t, err)
+			assert.Contains(t, line, "Your system is")
+			require.NoError(t, out.Close())
+			require.NoError(t, os.WriteFile(gone, nil, 0o644))
+			require.Error(t, cmd.Wait())
 			assert.Equal(t, "CLI version: 1.0.0 \nRuntime version: n/a\n", p.installed(t))
 		})
 	}
+}
+
+// Killed, it leaves a folder of its own, which the next one clears away; and
+// one that still runs keeps its own.
+func TestKilled(t *testing.T) {
+	for _, shell := range shells {
+		t.Run(shell, func(t *testing.T) {
+			killed := newMirror(t)
+			p := newPerson(t, killed, "curl", "sha256sum")
+			p.old(t)
+			cmd, _ := p.startsInstalling(t, killed, shell)
+			require.NoError(t, syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL))
+			require.Error(t, cmd.Wait())
+			left := list(t, p.dir)
+			require.Len(t, left, 2)
+			assert.Regexp(t, `^\.dapr-install\.`, left[0])
+
+			slow := newMirror(t)
+			p.env = []string{"DAPR_INSTALL_BASE_URL=" + slow.url}
+			running, out := p.startsInstalling(t, slow, shell)
+			p.env = []string{"DAPR_INSTALL_BASE_URL=" + newMirror(t).url}
+			_, err := p.install(t)
+			require.NoError(t, err)
+			others := list(t, p.dir)
+			require.Len(t, others, 2, "%s", others)
+			assert.NotEqual(t, left[0], others[0])
+
+			require.NoError(t, syscall.Kill(-running.Process.Pid, syscall.SIGINT))
+			require.Error(t, running.Wait(), "%s", out)
+			assert.Equal(t, is123, p.installed(t))
+		})
+	}
+}
+
+// The last step fails, as it does where a file must not be changed.
+func TestCannotBePutThere(t *testing.T) {
+	m := newMirror(t)
+	p := newPerson(t, m, "curl", "sha256sum")
+	p.program(t, "mv", "echo 'mv: Operation not permitted' >&2; exit 1")
+	out := p.fails(t)
+	assert.Contains(t, out, "mv: Operation not permitted\nERROR: could not put dapr into "+p.dir+"; the reason is above\n")
 }
 
 func TestProgramDoesNotRun(t *testing.T) {
@@ -261,4 +346,13 @@ func TestFolderInTheWay(t *testing.T) {
 	out, err = p.install(t)
 	require.Error(t, err)
 	assert.Contains(t, out, "ERROR: "+file+" is no folder; set DAPR_INSTALL_DIR to one\n")
+
+	nowhere := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink("nowhere", nowhere))
+	p.dir = filepath.Join(nowhere, "bin")
+	asked := len(m.requests())
+	out, err = p.install(t)
+	require.Error(t, err)
+	assert.Contains(t, out, "ERROR: "+nowhere+" is no folder; set DAPR_INSTALL_DIR to one\n")
+	assert.Len(t, m.requests(), asked, "found out before anything is downloaded")
 }

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,6 +31,7 @@ var pipes = []string{
 	"wget -q URL -O - | /bin/bash",
 	"wget -q URL -O - | /bin/dash",
 	"wget -q URL -O - | /bin/busybox sh",
+	"curl -fsSL URL | /bin/zsh",
 }
 
 // newPersonTypes has somebody type the line with the mirror's address, and
@@ -54,7 +57,9 @@ func TestPipe(t *testing.T) {
 				"dapr was installed into "+p.dir+"\n"+
 				"cli version: 1.2.3\n"+
 				"runtime version: n/a\n"+
-				"Your PATH lacks "+p.dir+". For this shell: export PATH=\""+p.dir+":$PATH\"\n"+
+				"Your PATH lacks "+p.dir+". Add it:\n"+
+				"  export PATH=\""+p.dir+":$PATH\"\n"+
+				"and write that line into ~/.profile, for shells to come\n"+
 				"To get started: dapr init, and https://"+module(t)+"/blob/main/docs/getting-started.md\n", out)
 		})
 	}
@@ -142,7 +147,105 @@ func TestPath(t *testing.T) {
 	p.path = filepath.Dir(other) + ":" + p.path
 	out, err = p.install(t)
 	require.NoError(t, err)
-	assert.Contains(t, out, "Another dapr comes first in your PATH: "+other+"\n")
+	assert.Contains(t, out, "Another dapr comes first in your PATH: "+other+"\nRemove it, or let this one come first:\n  export PATH=")
+}
+
+// The folder by another name, or a link, is the same dapr.
+func TestPathByAnotherName(t *testing.T) {
+	m := newMirror(t)
+	p := newPerson(t, m, "curl", "sha256sum")
+	links := t.TempDir()
+	require.NoError(t, os.Symlink(p.dir, filepath.Join(links, "folder")))
+	require.NoError(t, os.Mkdir(filepath.Join(links, "file"), 0o755))
+	require.NoError(t, os.Symlink(filepath.Join(p.dir, "dapr"), filepath.Join(links, "file", "dapr")))
+	path := p.path
+	for _, first := range []string{p.dir + "/", filepath.Join(links, "folder"), filepath.Join(links, "file")} {
+		p.path = first + ":" + path
+		out, err := p.install(t)
+		require.NoError(t, err)
+		assert.NotContains(t, out, "PATH", first)
+	}
+}
+
+// What the script says to type is typed, into the shell that it says it to.
+func TestPathAdvice(t *testing.T) {
+	m := newMirror(t)
+	for _, tt := range []struct{ shell, system, profile string }{
+		{"/bin/bash", "Linux", ".bashrc"},
+		{"/bin/bash", "Darwin", ".bash_profile"},
+		{"/bin/zsh", "Darwin", ".zshrc"},
+		{"/bin/dash", "Linux", ".profile"},
+	} {
+		t.Run(tt.shell+" "+tt.system, func(t *testing.T) {
+			files := map[string][]byte{archiveName: archive(t, standIn("1.2.3", nil))}
+			files[strings.Replace(archiveName, "linux", "darwin", 1)] = files[archiveName]
+			publish(t, m.folder, "1.2.3", files)
+			p := newPerson(t, m, "curl", "sha256sum")
+			p.machine(t, tt.system, map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH])
+			p.dir = filepath.Join(filepath.Dir(p.dir), "a \"b\" $c `d` \\e")
+			p.env = append(p.env, "SHELL="+tt.shell)
+			out, err := p.install(t)
+			require.NoError(t, err)
+			advice := regexp.MustCompile(`Add it:\n  (.*)\nand write that line into ~/(\S+), for shells to come\n`).FindStringSubmatch(out)
+			require.NotNil(t, advice)
+			assert.Equal(t, tt.profile, advice[2])
+			said, err := p.command(t, tt.shell, "-c", advice[1]+"\ndapr version").Output()
+			require.NoError(t, err)
+			assert.Equal(t, is123, string(said))
+		})
+	}
+	p := newPerson(t, m, "curl", "sha256sum")
+	p.env = append(p.env, "SHELL=/usr/bin/fish")
+	out, err := p.install(t)
+	require.NoError(t, err)
+	assert.Contains(t, out, "Your PATH lacks "+p.dir+". Add it:\n  fish_add_path \""+p.dir+"\"\nTo get started")
+}
+
+// A link is replaced, and not what it leads to.
+func TestLink(t *testing.T) {
+	m := newMirror(t)
+	p := newPerson(t, m, "curl", "sha256sum")
+	other := filepath.Join(t.TempDir(), "other")
+	for _, present := range []bool{false, true} {
+		if present {
+			require.NoError(t, os.WriteFile(other, []byte("as it was"), 0o644))
+		}
+		require.NoError(t, os.MkdirAll(p.dir, 0o755))
+		_ = os.Remove(filepath.Join(p.dir, "dapr"))
+		require.NoError(t, os.Symlink(other, filepath.Join(p.dir, "dapr")))
+		_, err := p.install(t)
+		require.NoError(t, err)
+		assert.Equal(t, is123, p.installed(t))
+		info, err := os.Lstat(filepath.Join(p.dir, "dapr"))
+		require.NoError(t, err)
+		assert.True(t, info.Mode().IsRegular())
+	}
+	data, err := os.ReadFile(other)
+	require.NoError(t, err)
+	assert.Equal(t, "as it was", string(data))
+}
+
+// A file that runs cannot be written to; its name can be given to another.
+func TestReplacesARunningOne(t *testing.T) {
+	m := newMirror(t)
+	p := newPerson(t, m, "curl", "sha256sum")
+	busybox, err := exec.LookPath("busybox")
+	require.NoError(t, err, "run make deps")
+	program, err := os.ReadFile(busybox)
+	require.NoError(t, err)
+	require.NoError(t, os.MkdirAll(p.dir, 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(p.dir, "dapr"), program, 0o755))
+	running := &exec.Cmd{Path: filepath.Join(p.dir, "dapr"), Args: []string{"cat"}}
+	in, err := running.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, running.Start())
+	require.ErrorIs(t, os.WriteFile(filepath.Join(p.dir, "dapr"), nil, 0o755), syscall.ETXTBSY)
+
+	_, err = p.install(t)
+	require.NoError(t, err)
+	assert.Equal(t, is123, p.installed(t))
+	require.NoError(t, in.Close())
+	assert.NoError(t, running.Wait(), "it was not disturbed")
 }
 
 func TestPlatforms(t *testing.T) {

@@ -68,16 +68,45 @@ func TestProxy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := newMirror(t)
 			px, address := newProxy(t, m.url[len("http://"):])
-			p := newPersonWith(t, m, name)
-			p.env = []string{"DAPR_INSTALL_BASE_URL=http://releases.invalid", "http_proxy=" + address}
-			_, err := p.install(t)
-			require.NoError(t, err)
-			assert.Equal(t, is123, p.installed(t))
-			assert.Equal(t, []string{
-				"GET http://releases.invalid/latest/download/checksums.txt",
-				"GET http://releases.invalid/latest/download/" + archiveName,
-			}, px.seen)
+			for _, variable := range []string{"http_proxy", "HTTP_PROXY"} {
+				px.seen = nil
+				p := newPersonWith(t, m, name)
+				p.env = []string{"DAPR_INSTALL_BASE_URL=http://releases.invalid", variable + "=" + address}
+				_, err := p.install(t)
+				require.NoError(t, err)
+				assert.Equal(t, is123, p.installed(t))
+				assert.Equal(t, []string{
+					"GET http://releases.invalid/latest/download/checksums.txt",
+					"GET http://releases.invalid/latest/download/" + archiveName,
+				}, px.seen)
+			}
 		})
+	}
+}
+
+// A mirror of one's own is not behind the proxy.
+func TestNoProxy(t *testing.T) {
+	for _, name := range downloaders {
+		for no, direct := range map[string]bool{
+			"localhost": true, "elsewhere,localhost": true,
+			"elsewhere": false, "host": false, "": false,
+		} {
+			for _, variable := range []string{"no_proxy", "NO_PROXY"} {
+				t.Run(name+" "+variable+"="+no, func(t *testing.T) {
+					m := newMirror(t)
+					px, address := newProxy(t, m.url[len("http://"):])
+					p := newPersonWith(t, m, name)
+					p.env = []string{
+						"DAPR_INSTALL_BASE_URL=" + strings.Replace(m.url, "127.0.0.1", "localhost", 1),
+						"http_proxy=" + address, variable + "=" + no,
+					}
+					_, err := p.install(t)
+					require.NoError(t, err)
+					assert.Equal(t, is123, p.installed(t))
+					assert.Equal(t, direct, len(px.seen) == 0, "%s", px.seen)
+				})
+			}
+		}
 	}
 }
 
@@ -105,18 +134,20 @@ func (p *person) trusts(t *testing.T, certificate string) {
 // example.com too.
 func TestEncryptedProxy(t *testing.T) {
 	for _, name := range []string{"curl", "wget"} {
-		t.Run(name, func(t *testing.T) {
-			m := newMirror(t)
-			target, certificate := newTLSMirror(t, m)
-			px, address := newProxy(t, target)
-			p := newPerson(t, m, name, "sha256sum")
-			p.env = []string{"DAPR_INSTALL_BASE_URL=https://example.com", "https_proxy=" + address}
-			p.trusts(t, certificate)
-			_, err := p.install(t)
-			require.NoError(t, err)
-			assert.Equal(t, is123, p.installed(t))
-			assert.Equal(t, []string{"CONNECT example.com:443", "CONNECT example.com:443"}, px.seen)
-		})
+		for _, variable := range []string{"https_proxy", "HTTPS_PROXY"} {
+			t.Run(name+" "+variable, func(t *testing.T) {
+				m := newMirror(t)
+				target, certificate := newTLSMirror(t, m)
+				px, address := newProxy(t, target)
+				p := newPerson(t, m, name, "sha256sum")
+				p.env = []string{"DAPR_INSTALL_BASE_URL=https://example.com", variable + "=" + address}
+				p.trusts(t, certificate)
+				_, err := p.install(t)
+				require.NoError(t, err)
+				assert.Equal(t, is123, p.installed(t))
+				assert.Equal(t, []string{"CONNECT example.com:443", "CONNECT example.com:443"}, px.seen)
+			})
+		}
 	}
 }
 

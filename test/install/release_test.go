@@ -207,7 +207,8 @@ func (p *person) machine(t *testing.T, system, processor string) {
 func (p *person) command(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
-	cmd.Env = append([]string{"PATH=" + p.path, "DAPR_INSTALL_DIR=" + p.dir}, p.env...)
+	// Without SHELL bash sets it to the one in the list of users.
+	cmd.Env = append([]string{"PATH=" + p.path, "SHELL=/bin/sh", "DAPR_INSTALL_DIR=" + p.dir}, p.env...)
 	if p.uid != 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(p.uid), Gid: uint32(p.uid)}}
 	}

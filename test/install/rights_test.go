@@ -58,6 +58,20 @@ func TestOwnFolder(t *testing.T) {
 	assert.Equal(t, is123, p.installed(t))
 }
 
+// What root installs is for everybody, whatever root keeps for itself.
+func TestRootsMask(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root installs for others: run this as root")
+	}
+	p := newPerson(t, newMirror(t), "curl", "sha256sum")
+	out, err := p.command(t, "/bin/sh", "-c", "umask 077; exec /bin/sh "+script).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	assert.Equal(t, is123, p.installed(t))
+	info, err := os.Stat(p.dir)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o755), info.Mode().Perm())
+}
+
 // With sudo the program becomes root's, and nothing else runs with root's rights.
 func TestSudo(t *testing.T) {
 	m := newMirror(t)
