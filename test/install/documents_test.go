@@ -87,3 +87,19 @@ func TestWindowsPlatforms(t *testing.T) {
 	}
 	assert.Contains(t, string(text), "Supported: "+strings.Join(want, " ")+`"`)
 }
+
+// What makes PowerShell stumble over a text that it gets through a pipe.
+func TestPowerShellText(t *testing.T) {
+	text, err := os.ReadFile(powershell)
+	require.NoError(t, err)
+	for i, b := range text {
+		require.Less(t, b, byte(0x80), "Windows PowerShell reads byte %d as another character", i)
+	}
+	assert.NotRegexp(t, `(?im)^[^#]*\bexit\b`, string(text), "within iex it closes the window")
+	assert.NotContains(t, string(text), "\r")
+	// All that runs stands in one block: a text that is cut off is no valid one.
+	_, after, found := strings.Cut(string(text), "\n& {\n")
+	require.True(t, found)
+	assert.Equal(t, 1, strings.Count(after, "\n}"))
+	assert.True(t, strings.HasSuffix(after, "\n}\n"))
+}
