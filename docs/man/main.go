@@ -6,6 +6,8 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
 	"errors"
 	"flag"
 	"fmt"
@@ -46,7 +48,7 @@ func run(args []string, errOut io.Writer) error {
 	version := flags.String("version", "edge", "version that the pages name")
 	// Not the day they are written on: one commit has one set of pages.
 	date := flags.String("date", "", "day that the pages name, such as 2026-01-31 (required)")
-	out := flags.String("out", "", "folder to write man1/ and completions/ to (required)")
+	out := flags.String("out", "", "folder to write man1/, packed/man1/ and completions/ to (required)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -57,7 +59,11 @@ func run(args []string, errOut io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("-date %q is no day such as 2026-01-31", *date)
 	}
-	if err := writePages(filepath.Join(*out, "man1"), *version, day); err != nil {
+	pages := filepath.Join(*out, "man1")
+	if err := writePages(pages, *version, day); err != nil {
+		return err
+	}
+	if err := packPages(pages, filepath.Join(*out, "packed", "man1")); err != nil {
 		return err
 	}
 	return writeScripts(filepath.Join(*out, "completions"))
@@ -77,6 +83,39 @@ func writePages(dir, version string, day time.Time) error {
 	return doc.GenManTree(cmd, &doc.GenManHeader{
 		Section: "1", Date: &day, Source: "dapr " + version, Manual: "Dapr",
 	}, dir)
+}
+
+// packPages compresses the pages, as systems with packages want them. One page
+// has one form: no name and no time stands in it.
+func packPages(from, to string) error {
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	pages, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, page := range pages {
+		text, err := os.ReadFile(filepath.Join(from, page.Name()))
+		if err != nil {
+			return err
+		}
+		var packed bytes.Buffer
+		w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(text); err != nil {
+			return errors.Join(err, w.Close())
+		}
+		if err := w.Close(); err != nil {
+			return err
+		}
+		if err := atomicfile.WriteFile(filepath.Join(to, page.Name()+".gz"), packed.Bytes(), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // asPages takes from the texts what a page's markup would read as its own.

@@ -171,7 +171,8 @@ func TestReleaseDebianPackage(t *testing.T) {
 	installed := map[string]string{
 		"dapr":                       "usr/bin/dapr",
 		"LICENSE":                    "usr/share/doc/dapr/copyright",
-		"man/man1/dapr-run.1":        "usr/share/man/man1/dapr-run.1",
+		"CHANGELOG.md":               "usr/share/doc/dapr/CHANGELOG.md",
+		"man/man1/dapr-run.1":        "usr/share/man/man1/dapr-run.1.gz",
 		"completions/bash/dapr":      "usr/share/bash-completion/completions/dapr",
 		"completions/zsh/_dapr":      "usr/share/zsh/vendor-completions/_dapr",
 		"completions/fish/dapr.fish": "usr/share/fish/vendor_completions.d/dapr.fish",
@@ -188,9 +189,67 @@ func TestReleaseDebianPackage(t *testing.T) {
 		}
 		for _, e := range unpack(t, archive("dapr", target)) {
 			if path, ok := installed[e.name]; ok {
+				if strings.HasSuffix(path, ".gz") {
+					r, err := gzip.NewReader(strings.NewReader(files[path]))
+					require.NoError(t, err, path)
+					page, err := io.ReadAll(r)
+					require.NoError(t, err, path)
+					files[path] = string(page)
+				}
 				assert.Equal(t, sha(e.content), sha(files[path]), "%s: %s is not what the archive has as %s", target, path, e.name)
 			}
 		}
+	}
+}
+
+// The same in a package of Red Hat's, which owns its folders and runs nothing.
+func TestReleaseRPM(t *testing.T) {
+	tool, err := exec.LookPath("rpm")
+	if err != nil {
+		t.Skip("no rpm on this machine")
+	}
+	query := func(args ...string) string {
+		out, err := exec.Command(tool, args...).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return string(out)
+	}
+	for _, target := range targets(t) {
+		if system(target) != "linux" {
+			continue
+		}
+		file := released(t, "dapr_"+target+".rpm")
+		assert.Contains(t, query("-K", file), "digests OK")
+		assert.Empty(t, query("-qp", "--scripts", file))
+		assert.Contains(t, query("-qp", "--licensefiles", file), "/usr/share/licenses/dapr/LICENSE\n")
+		want := map[string]string{
+			"/usr/share/doc/dapr":      "",
+			"/usr/share/licenses/dapr": "",
+		}
+		for _, e := range unpack(t, archive("dapr", target)) {
+			switch e.name {
+			case "dapr":
+				want["/usr/bin/dapr"] = sha(e.content)
+			case "LICENSE":
+				want["/usr/share/licenses/dapr/LICENSE"] = sha(e.content)
+			case "CHANGELOG.md":
+				want["/usr/share/doc/dapr/CHANGELOG.md"] = sha(e.content)
+			case "completions/bash/dapr":
+				want["/usr/share/bash-completion/completions/dapr"] = sha(e.content)
+			case "completions/zsh/_dapr":
+				want["/usr/share/zsh/site-functions/_dapr"] = sha(e.content)
+			case "completions/fish/dapr.fish":
+				want["/usr/share/fish/vendor_completions.d/dapr.fish"] = sha(e.content)
+			}
+			if page, ok := strings.CutPrefix(e.name, "man/"); ok {
+				want["/usr/share/man/"+page+".gz"] = hash(t, filepath.Join(root, "bin", "share", "packed", page+".gz"))
+			}
+		}
+		got := make(map[string]string)
+		for line := range strings.Lines(query("-qp", "--qf", `[%{FILENAMES} %{FILEDIGESTS}\n]`, file)) {
+			name, sum, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+			got[name] = sum
+		}
+		assert.Equal(t, want, got, target)
 	}
 }
 
