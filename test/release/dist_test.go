@@ -364,7 +364,11 @@ func TestReleaseSBOMs(t *testing.T) {
 		for _, program := range programs {
 			document := program + "_" + target + ".cdx.json"
 			t.Run(document, func(t *testing.T) {
-				checkSBOM(t, filepath.Join(dist, document), program, []string{"GOOS=" + goos, "GOARCH=" + goarch})
+				path := filepath.Join(dist, document)
+				checkSBOM(t, path, program, []string{"GOOS=" + goos, "GOARCH=" + goarch})
+				var doc sbom
+				require.NoError(t, json.Unmarshal([]byte(read(t, path)), &doc))
+				assert.Equal(t, "v"+os.Getenv("VERSION"), doc.Metadata.Component.Version)
 			})
 		}
 	}
@@ -389,11 +393,13 @@ func TestReleaseRuns(t *testing.T) {
 	version := os.Getenv("VERSION")
 	require.Contains(t, dapr("--version"), version)
 	dapr("init")
-	installed := filepath.Join(dir, ".dapr", "bin", executable("daprd", host))
-	require.Equal(t, sha(programIn(t, "daprd", host)), hash(t, installed))
-	out, err := exec.Command(installed, "--version").Output()
-	require.NoError(t, err)
-	require.Contains(t, string(out), version)
+	for _, program := range []string{"daprd", "controlplane"} {
+		installed := filepath.Join(dir, ".dapr", "bin", executable(program, host))
+		require.Equal(t, sha(programIn(t, program, host)), hash(t, installed))
+		out, err := exec.Command(installed, "--version").Output()
+		require.NoError(t, err)
+		require.Equal(t, version, strings.TrimSpace(string(out)), program)
+	}
 
 	// The image that is published is the one that everybody can build.
 	saved := filepath.Join(dir, "image.tar")
