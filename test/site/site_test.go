@@ -7,7 +7,10 @@ package site
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"html"
+	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -16,6 +19,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -176,4 +180,49 @@ func TestInABrowser(t *testing.T) {
 		})
 	}
 	assert.Empty(t, missing, "the pages ask for files that are not there")
+}
+
+// widths opens the pages, one after the other, in frames as wide as screens are,
+// and lists what is wider than its screen.
+const widths = `<!doctype html><pre id="wide"></pre><script>
+addEventListener("load", async () => {
+  const wide = [];
+  for (const page of PAGES) for (const width of [360, 768, 1440]) {
+    const frame = document.createElement("iframe");
+    frame.width = width;
+    frame.height = 800;
+    frame.src = page;
+    await new Promise((loaded) => { frame.onload = loaded; document.body.append(frame); });
+    const root = frame.contentDocument.documentElement;
+    if (root.scrollWidth > width) wide.push(page + " is wider than a screen of " + width);
+    for (const table of frame.contentDocument.querySelectorAll(".table"))
+      if (table.scrollWidth > table.clientWidth) wide.push(page + " has a table that is wider than a screen of " + width + ": " + table.textContent.trim().slice(0, 40));
+    frame.remove();
+  }
+  document.getElementById("wide").textContent = wide.join("\n") || "none";
+});
+</script>`
+
+func TestNothingIsWiderThanAScreen(t *testing.T) {
+	names, err := json.Marshal(slices.Sorted(maps.Keys(pages(t))))
+	require.NoError(t, err)
+	mux := http.NewServeMux()
+	mux.Handle("/", http.FileServer(http.Dir(built)))
+	mux.HandleFunc("/widths", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, strings.Replace(widths, "PAGES", string(names), 1))
+	})
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	dom, _ := browser(t, server.URL+"/widths", "1500,900")
+	_, wide, found := strings.Cut(dom, `<pre id="wide">`)
+	require.True(t, found)
+	wide, _, _ = strings.Cut(wide, "</pre>")
+	require.Equal(t, "none", html.UnescapeString(wide))
+}
+
+// What is typed stays as it is written: no "–" for "--", no “” for "".
+func TestCodeWordsAreNotTypeset(t *testing.T) {
+	for name, text := range pages(t) {
+		assert.NotRegexp(t, `[–“”]`, text, name)
+	}
 }
