@@ -177,6 +177,19 @@ func (p *page) follow(t *testing.T, blocks []block) {
 	}
 }
 
+// useRealPorts gives the resources that lie in the page's folder the ports of
+// the page.
+func (p *page) useRealPorts(t *testing.T) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(p.folder, "*", "*.yaml"))
+	require.NoError(t, err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(file, []byte(p.real(string(text))), 0o644))
+	}
+}
+
 func (p *page) write(t *testing.T, file, text string) {
 	t.Helper()
 	path := filepath.Join(p.folder, file)
@@ -204,19 +217,21 @@ func TestPages(t *testing.T) {
 	if testing.Short() {
 		t.Skip("following the pages takes a while")
 	}
-	paths, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	require.NoError(t, err)
 	followed := 0
-	for _, path := range paths {
-		blocks := readPage(t, path)
-		if !slices.ContainsFunc(blocks, func(b block) bool { return b.language == "console" && b.attributes["skip"] == "" }) {
+	for name, blocks := range pagesWithBlocks(t) {
+		if name == "README.md" || !slices.ContainsFunc(blocks, func(b block) bool { return b.language == "console" && b.attributes["skip"] == "" }) {
 			continue
 		}
 		followed++
-		t.Run(filepath.Base(path), func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newPage(t, path)
-			p.giveSDKs(t)
+			p := newPage(t, filepath.Join(root, name))
+			if folder := filepath.Dir(name); folder == "docs" {
+				p.giveSDKs(t)
+			} else { // that of a sample, where its page is read
+				p.folder = filepath.Join(p.home, "dapr", folder)
+				p.useRealPorts(t)
+			}
 			p.follow(t, blocks)
 		})
 	}

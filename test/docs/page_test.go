@@ -32,7 +32,7 @@ type command struct {
 }
 
 var (
-	fence     = regexp.MustCompile("^```(\\w*) *(?:{(.*)})?$")
+	fence     = regexp.MustCompile("^( {0,3})```(\\w*) *(?:{(.*)})?$")
 	attribute = regexp.MustCompile(`(\w+)="([^"]*)"`)
 )
 
@@ -43,6 +43,7 @@ func readPage(t *testing.T, path string) []block {
 	require.NoError(t, err)
 	var blocks []block
 	var fenced, indented *block
+	var indent string // of a fence within a list
 	end := func(b **block) {
 		if *b != nil {
 			blocks = append(blocks, **b)
@@ -53,14 +54,15 @@ func readPage(t *testing.T, path string) []block {
 		place := fmt.Sprintf("%s:%d", filepath.Base(path), i+1)
 		code, isIndented := strings.CutPrefix(line, "    ")
 		switch opening := fence.FindStringSubmatch(line); {
-		case fenced != nil && line == "```":
+		case fenced != nil && line == indent+"```":
 			end(&fenced)
 		case fenced != nil:
-			fenced.lines = append(fenced.lines, line)
+			fenced.lines = append(fenced.lines, strings.TrimPrefix(line, indent))
 		case opening != nil:
 			end(&indented)
-			fenced = &block{place: place, language: opening[1], attributes: make(map[string]string)}
-			for _, a := range attribute.FindAllStringSubmatch(opening[2], -1) {
+			indent = opening[1]
+			fenced = &block{place: place, language: opening[2], attributes: make(map[string]string)}
+			for _, a := range attribute.FindAllStringSubmatch(opening[3], -1) {
 				fenced.attributes[a[1]] = a[2]
 			}
 		case isIndented && indented == nil:
