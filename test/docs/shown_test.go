@@ -110,6 +110,17 @@ func TestEveryBlockIsTypedOrSaysWhyNot(t *testing.T) {
 	}
 }
 
+// A page that the first one does not lead to is found by chance.
+func TestTheFirstPageLeadsToAll(t *testing.T) {
+	first, err := os.ReadFile(filepath.Join(root, "docs", "README.md"))
+	require.NoError(t, err)
+	for page := range pagesWithBlocks(t) {
+		if name, is := strings.CutPrefix(page, "docs/"); is && name != "README.md" {
+			assert.Contains(t, string(first), "("+name+")", "docs/README.md does not lead to %s", page)
+		}
+	}
+}
+
 var (
 	inlineCode = regexp.MustCompile("`(dapr [^`]+)`")
 	// cliCall finds the calls of the command line in a line for a shell.
@@ -209,6 +220,7 @@ func TestShownYAMLIsRight(t *testing.T) {
 }
 
 // formats are the texts of the code, as expressions: what is put in is anything.
+// A finding of the doctor stands behind the name of its check.
 var formats = sync.OnceValues(func() ([]*regexp.Regexp, error) {
 	verb := regexp.MustCompile(`%[+#]?[a-z]`)
 	var all []*regexp.Regexp
@@ -237,7 +249,15 @@ var formats = sync.OnceValues(func() ([]*regexp.Regexp, error) {
 				for _, part := range verb.Split(text, -1) {
 					parts = append(parts, regexp.QuoteMeta(part))
 				}
-				all = append(all, regexp.MustCompile(strings.Join(parts, ".*")))
+				// Some texts are put together of two: "Waiting for " + name.
+				expression := strings.Join(parts, ".*")
+				if strings.HasSuffix(text, " ") {
+					expression += ".*"
+				}
+				if strings.HasPrefix(text, ";") {
+					expression = ".*" + expression
+				}
+				all = append(all, regexp.MustCompile("^(?:[a-z-]+: )?"+expression+"$"))
 			}
 			return true
 		})
