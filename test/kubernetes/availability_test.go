@@ -24,7 +24,7 @@ func TestHighAvailability(t *testing.T) {
 		"--set", "global.mtls.workloadCertTTL=40s", "--set", "dapr_operator.watchInterval=2s")
 	require.NoError(t, c.threeOfEach(t))
 	stateStore(t, c)
-	c.kubectl(t, "apply", "-f", "testdata/today/node.yaml")
+	c.kubectl(t, "apply", "-f", sample("node"))
 	c.waitForPod(t, "app=node", "2/2")
 	l := c.startLoad(t)
 	c.startProbe(t) // it has actors, and knows the root of now and no other
@@ -46,8 +46,8 @@ func TestHighAvailability(t *testing.T) {
 	}
 	c.nothingLeft(t)
 	c.endProbe(t)
-	for _, file := range []string{"load.yaml", "today/node.yaml", "redis.yaml"} {
-		c.kubectl(t, "delete", "-f", "testdata/"+file)
+	for _, file := range []string{"testdata/load.yaml", sample("node"), sample("redis")} {
+		c.kubectl(t, "delete", "-f", file)
 	}
 	c.kubectl(t, "wait", "--for=delete", "pods", "--all", "--timeout=60s")
 }

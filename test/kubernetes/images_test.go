@@ -130,7 +130,7 @@ func goarch(t *testing.T) string {
 // loadApps brings the images of the two apps and of Redis onto the node.
 func (c cluster) loadApps(t *testing.T) {
 	t.Helper()
-	if strings.Contains(c.images(t), "localhost/redis:7") {
+	if strings.Contains(c.images(t), "docker.io/library/redis:7") {
 		return // another story has
 	}
 	sample := filepath.Join("..", "..", "samples", "hello")
@@ -155,7 +155,7 @@ func (c cluster) loadApps(t *testing.T) {
 	redis := newFiles(t)
 	redis.program(find(t, "/usr/bin/redis-server"), "/usr/bin/redis-server")
 	redis.add("../../LICENSE", "/app/LICENSE") // the folder it works in
-	c.load(t, redis.save("localhost/redis:7", "/usr/bin/redis-server"))
+	c.load(t, redis.save("docker.io/library/redis:7", "/usr/bin/redis-server"))
 }
 
 // loadProbe builds the program probe for the node's platform, brings its image

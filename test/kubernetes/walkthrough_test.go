@@ -32,11 +32,11 @@ func TestWalkthrough(t *testing.T) {
 		{name: "status tells how it is", do: status},
 		{name: "it holds little memory", do: idleMemory, measures: true},
 		{name: "Redis and the component are applied", do: stateStore},
-		{name: "legacy apps share state", do: func(t *testing.T, c cluster) { apps(t, c, "legacy", "/v1.0/state") }},
+		{name: "legacy apps share state", do: func(t *testing.T, c cluster) { apps(t, c, "testdata/legacy", "/v1.0/state") }},
 		{name: "state outlives both apps", do: stateSurvives},
 		{name: "the commands show the apps", do: commands},
 		{name: "the sidecar refuses strangers", do: strangersAreRefused},
-		{name: "the same in today's form", do: func(t *testing.T, c cluster) { apps(t, c, "today", "/v1.0/state/statestore") }},
+		{name: "the same in today's form", do: func(t *testing.T, c cluster) { apps(t, c, deploy, "/v1.0/state/statestore") }},
 		{name: "a denied method is refused", do: deniedMethod},
 		{name: "a stolen identity is refused", do: stolenIdentity},
 		{name: "an upgrade disturbs nobody", do: func(t *testing.T, c cluster) { undisturbed(t, c, upgrade) }},
@@ -181,18 +181,25 @@ func status(t *testing.T, c cluster) {
 }
 
 func stateStore(t *testing.T, c cluster) {
-	c.kubectl(t, "apply", "-f", "testdata/redis.yaml")
+	c.kubectl(t, "apply", "-f", sample("redis"))
 	c.kubectl(t, "rollout", "status", "deployment/redis", "--timeout=90s")
-	require.Equal(t, "component.dapr.io/statestore created", c.kubectl(t, "apply", "-f", "testdata/statestore.yaml"))
+	require.Equal(t, "component.dapr.io/statestore created", c.kubectl(t, "apply", "-f", sample("statestore")))
 	require.Contains(t, c.types(t, "components", "-k"), "state.redis")
 }
 
-// apps applies both apps of an era and watches them work together.
-func apps(t *testing.T, c cluster, era, route string) {
-	c.kubectl(t, "apply", "-f", filepath.Join("testdata", era, "node.yaml"))
+// deploy holds the manifests of the sample.
+const deploy = "../../samples/hello/deploy"
+
+// sample is the path of one of them.
+func sample(name string) string { return filepath.Join(deploy, name+".yaml") }
+
+// apps applies the manifests of both apps in a folder and watches them work
+// together.
+func apps(t *testing.T, c cluster, folder, route string) {
+	c.kubectl(t, "apply", "-f", filepath.Join(folder, "node.yaml"))
 	c.kubectl(t, "rollout", "status", "deployment/nodeapp", "--timeout=120s")
 	node := c.waitForPod(t, "app=node", "2/2")
-	c.kubectl(t, "apply", "-f", filepath.Join("testdata", era, "python.yaml"))
+	c.kubectl(t, "apply", "-f", filepath.Join(folder, "python.yaml"))
 	c.kubectl(t, "rollout", "status", "deployment/pythonapp", "--timeout=120s")
 	c.waitForPod(t, "app=python", "2/2")
 	c.grows(t)
@@ -302,7 +309,7 @@ func strangersAreRefused(t *testing.T, c cluster) {
 
 // deniedMethod gives the Node app a policy, and takes it away again.
 func deniedMethod(t *testing.T, c cluster) {
-	const original = "testdata/today/node.yaml"
+	original := sample("node")
 	manifest, err := os.ReadFile(original)
 	require.NoError(t, err)
 	guarded := filepath.Join(t.TempDir(), "node.yaml")
