@@ -93,12 +93,8 @@ func checkProcesses(_ context.Context, m *Machine) ([]Finding, error) {
 	for _, i := range running {
 		known[i.PID] = true
 		if m.Abandoned(i) {
-			fix := "dapr stop --app-id " + i.AppID
-			if app := i.Extended["appPID"]; app != "" {
-				fix = fmt.Sprintf("end the app, process %s, if it still runs; then: %s", app, fix)
-			}
 			found = append(found, warn("the sidecar of %s (process %d) runs on, but the \"dapr run\" that started it is gone", i.AppID, i.PID).
-				because("nobody ends it when its app ends").mend("%s", fix))
+				because("nobody ends it when its app ends").mend("dapr stop --app-id %s", i.AppID))
 		}
 	}
 	for _, pid := range pids {

@@ -131,15 +131,13 @@ func lookup(env []string, name string) string {
 	return ""
 }
 
-// sockets are the sidecar's files in the folder of unix domain sockets.
-func (o *RunOptions) sockets() []string {
-	if o.UnixDomainSocket == "" {
+// sockets are a sidecar's files in the folder of unix domain sockets, if it has
+// one.
+func sockets(dir, appID string) []string {
+	if dir == "" {
 		return nil
 	}
-	return []string{
-		httpSocket(o.UnixDomainSocket, o.AppID),
-		filepath.Join(o.UnixDomainSocket, "dapr-"+o.AppID+"-grpc.socket"),
-	}
+	return []string{httpSocket(dir, appID), filepath.Join(dir, "dapr-"+appID+"-grpc.socket")}
 }
 
 // apiAddress is where the sidecar's HTTP API listens.

@@ -10,7 +10,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
+
+	"github.com/google/uuid"
+
+	"github.com/hyperdapr/dapr/pkg/instances"
 )
 
 // guard starts the processes of one run and sees to their end, also when the
@@ -128,6 +133,25 @@ func Keep(ctx context.Context, r io.Reader) error {
 	}
 	g := &guard{trace: last}
 	return g.end(ctx)
+}
+
+// endAbandoned ends a run whose CLI and keeper were killed. What is part of it is
+// known by the marker in its environment, never by a number that somebody wrote
+// down; ended is false when the sidecar has none, so that nobody knows the rest.
+func endAbandoned(ctx context.Context, l Layout, i instances.Instance) (ended bool, err error) {
+	env, err := environment(i.PID)
+	if err != nil {
+		return false, fmt.Errorf("read the environment of process %d: %w", i.PID, err)
+	}
+	value, _ := takeMarker(env)
+	id := value[strings.LastIndexByte(value, '/')+1:] // the innermost run
+	if uuid.Validate(id) != nil {
+		return false, nil //nolint:nilerr // a sidecar of no run
+	}
+	t := newTrace(l.Instances(), DefaultGrace, sockets(i.SocketDir, i.AppID))
+	t.Run, t.Sidecar = id, i.PID
+	g := &guard{trace: t}
+	return true, g.end(ctx)
 }
 
 // belongs tells which part of the run a process is in, judged by its process

@@ -12,6 +12,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/windows"
+
+	"github.com/hyperdapr/dapr/pkg/instances"
 )
 
 // guard starts the processes of one run and sees to their end, also when the
@@ -171,6 +173,11 @@ func (g *guard) close() error {
 
 // Keep does nothing: no keeper is started here.
 func Keep(context.Context, io.Reader) error { return nil }
+
+// endAbandoned does nothing: the system has ended the run with its CLI.
+func endAbandoned(context.Context, Layout, instances.Instance) (ended bool, err error) {
+	return false, nil
+}
 
 // isChild tells whether a living process was started by another one.
 func isChild(pid, parent int) bool {

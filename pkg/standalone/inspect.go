@@ -197,9 +197,12 @@ func Strangers(l Layout) ([]string, error) {
 
 // Abandoned tells whether the command line that ran an app is gone while the
 // app's sidecar is not.
-func Abandoned(i instances.Instance) bool {
-	d := describe(i)
-	return d.CLIPID > 0 && alive(d.DaprdPID) && !isChild(d.DaprdPID, d.CLIPID)
+func Abandoned(i instances.Instance) bool { return describe(i).abandoned() }
+
+// abandoned judges by who started the sidecar, for the number of a CLI that is
+// gone may be another process's by now.
+func (i Instance) abandoned() bool {
+	return i.CLIPID > 0 && alive(i.DaprdPID) && !isChild(i.DaprdPID, i.CLIPID)
 }
 
 // Outbound asks a sidecar whether its app can call out through it, and if not,

@@ -20,7 +20,8 @@ type Instance struct {
 	Age      string `json:"age"`
 	Created  string `json:"created"`
 	DaprdPID int    `json:"daprdPid"`
-	// CLIPID and AppPID are 0 when nobody has told the sidecar.
+	// CLIPID and AppPID are 0 when nobody has told the sidecar, and when they are
+	// gone and it is not.
 	CLIPID             int    `json:"cliPid"`
 	AppPID             int    `json:"appPid"`
 	MaxRequestBodySize int64  `json:"maxRequestBodySize"` // bytes
@@ -43,8 +44,16 @@ func List(l Layout) ([]Instance, error) {
 		return nil, err
 	}
 	list := make([]Instance, 0, len(running))
-	for _, i := range running {
-		list = append(list, describe(i))
+	for _, entry := range running {
+		i := describe(entry)
+		// A sidecar that outlived them still tells of the CLI and the app.
+		if i.abandoned() {
+			i.CLIPID = 0
+			if !alive(i.AppPID) {
+				i.AppPID = 0
+			}
+		}
+		list = append(list, i)
 	}
 	return list, nil
 }

@@ -44,6 +44,13 @@ func (t trace) find() (app, sidecar []int, err error) {
 	return app, sidecar, lines.Err()
 }
 
+// environment returns what a process was started with, after its command line.
+// What has blanks comes in pieces.
+func environment(pid int) ([]string, error) {
+	out, err := exec.Command("ps", "-wwE", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
+	return strings.Fields(string(out)), err
+}
+
 // look returns a process's parent, and whether it lives. One that has ended and
 // was not collected by its parent does not: nothing can be done about it.
 func look(pid int) (parent int, alive bool) {

@@ -46,6 +46,12 @@ func (t trace) find() (app, sidecar []int, err error) {
 	return app, sidecar, nil
 }
 
+// environment returns what a process was started with.
+func environment(pid int) ([]string, error) {
+	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	return strings.Split(string(env), "\x00"), err
+}
+
 // look returns a process's parent and group, and whether it lives. One that has
 // ended and was not collected by its parent does not: nothing can be done about
 // it, and nothing needs to. But while it has threads that have not ended, it

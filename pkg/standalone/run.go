@@ -167,7 +167,7 @@ func newRun(o RunOptions, s Streams) (*run, error) {
 	r.console = &console{journal: r.journal.both, color: s.Color}
 	network, address := o.apiAddress(r.ports)
 	r.api = newAPI(network, address, lookup(o.Env, "DAPR_API_TOKEN"))
-	if r.guard, err = newGuard(newTrace(o.Layout.Instances(), o.Grace, o.sockets()), o.Keeper, o.Env); err != nil {
+	if r.guard, err = newGuard(newTrace(o.Layout.Instances(), o.Grace, sockets(o.UnixDomainSocket, o.AppID)), o.Keeper, o.Env); err != nil {
 		return nil, errors.Join(err, r.journal.close(), r.ports.close())
 	}
 	return r, nil

@@ -18,8 +18,9 @@ const stopLimit = DefaultGrace + 5*time.Second
 // given process id on Windows, which has no signal for that. Tools know it.
 func stopEvent(pid int) string { return fmt.Sprintf("dapr_cli_%d", pid) }
 
-// Stop ends the runs of an app and returns when nothing of them is left. When the
-// app does not run it returns ErrAppNotFound, with the ids of those that do.
+// Stop ends the runs of an app and returns when nothing of them is left, also
+// those whose CLI was killed. When the app does not run it returns ErrAppNotFound,
+// with the ids of those that do.
 func Stop(ctx context.Context, l Layout, appID string) error {
 	running, err := instances.List(l.Instances())
 	if err != nil {
@@ -27,11 +28,19 @@ func Stop(ctx context.Context, l Layout, appID string) error {
 	}
 	var errs []error
 	var ending []int
+	found := false
 	for _, entry := range running {
 		if entry.AppID != appID {
 			continue
 		}
+		found = true
 		i := describe(entry)
+		if i.abandoned() {
+			if ended, err := endAbandoned(ctx, l, entry); ended || err != nil {
+				errs = append(errs, err)
+				continue
+			}
+		}
 		pid := i.supervisor()
 		if err := requestStop(pid); err != nil && alive(pid) {
 			errs = append(errs, fmt.Errorf("stop process %d: %w", pid, err))
@@ -39,7 +48,7 @@ func Stop(ctx context.Context, l Layout, appID string) error {
 		}
 		ending = append(ending, pid, i.DaprdPID, i.AppPID)
 	}
-	if ending == nil && errs == nil {
+	if !found {
 		return appNotFound(appID, running)
 	}
 	if err := awaitEnd(ctx, ending); err != nil {
