@@ -71,6 +71,13 @@ func (c *Client) String() string {
 	return fmt.Sprintf("the cluster %q (context %q, %s)", c.target.cluster, c.target.context, c.target.config.Host)
 }
 
+// Unattended tells whether the cluster can be asked something that the user did
+// not ask for: a context of a kubeconfig names it, and no other program has to
+// log in first, which might open a browser or wait for a password.
+func (c *Client) Unattended() bool {
+	return c.target.context != "" && c.target.config.ExecProvider == nil && c.target.config.AuthProvider == nil
+}
+
 // Reach asks the cluster for its version. Its errors say what is wrong between
 // here and there.
 func (c *Client) Reach(ctx context.Context) (*version.Info, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -38,10 +39,14 @@ func NewCmdVersion(f *cmdutil.Factory, runF func(context.Context, *versionOption
 		Short: "Print the versions of the CLI and of the runtime",
 		Long: `Print the versions of the CLI and of the runtime, which is "n/a" before "dapr init".
 
-With --kubernetes it prints that of the control plane too, and warns when it is
-further from the CLI's than is supported: releases of one major version work
-together when their minor versions are at most one apart, other builds with
-themselves only. "dapr status --kubernetes" warns likewise.`,
+When a kubeconfig has a current context, it warns on the error output if the
+control plane there is further from the CLI than is supported: releases of one
+major version work together when their minor versions are at most one apart,
+other builds with themselves only. It waits a second for the cluster, and says
+nothing of one that does not answer, or that another program must log in to.
+
+With --kubernetes it prints the version of the control plane too. "dapr status
+--kubernetes" warns likewise.`,
 		Example: `  dapr version
   dapr version --output json
 
@@ -63,14 +68,30 @@ func versionRun(ctx context.Context, opts *versionOptions) error {
 	if err != nil && !errors.Is(err, cmdutil.ErrNoHome) { // without a home there is no runtime in it
 		return err
 	}
+	skew := func() string { return "" }
+	if !opts.kubernetes {
+		skew = opts.askAside(ctx)
+	}
 	v := versions{CLI: version.Version(), Runtime: standalone.RuntimeVersion(ctx, l, opts.env)}
 	warning := ""
-	// Nobody but who asks for it waits for a cluster.
 	if opts.kubernetes {
 		if v.ControlPlane, warning, err = opts.controlPlane(ctx); err != nil {
 			return err
 		}
 	}
+	if err := opts.show(v); err != nil {
+		return err
+	}
+	if warning != "" && opts.output == "" {
+		opts.status.Warning("%s", warning)
+	}
+	if text := skew(); text != "" {
+		opts.status.Line(opts.streams.ErrOut, cmdutil.Warning, text)
+	}
+	return nil
+}
+
+func (opts *versionOptions) show(v versions) error {
 	if opts.output == "json" {
 		return cmdutil.WriteJSON(opts.streams.Out, v)
 	}
@@ -79,10 +100,38 @@ func versionRun(ctx context.Context, opts *versionOptions) error {
 	if opts.kubernetes {
 		fmt.Fprintf(opts.streams.Out, "Control plane version: %s\n", v.ControlPlane)
 	}
-	if warning != "" {
-		opts.status.Warning("%s", warning)
-	}
 	return nil
+}
+
+// asideLimit bounds what nobody has asked for.
+const asideLimit = time.Second
+
+// askAside begins to ask the cluster for its version. What it returns waits for
+// the warning, which is empty when there is nothing to warn of or no answer.
+func (opts *versionOptions) askAside(ctx context.Context) (skew func() string) {
+	cluster, err := opts.cluster()
+	if err != nil || !cluster.Unattended() {
+		return func() string { return "" }
+	}
+	ctx, cancel := context.WithTimeout(kubernetes.WithWarnings(ctx, func(string) {}), asideLimit)
+	answer := make(chan string, 1)
+	go func() {
+		services, err := cluster.ControlPlane(ctx)
+		if err != nil {
+			services = nil // the user has not asked
+		}
+		answer <- kubernetes.SkewWarning(services, version.Version())
+	}()
+	return func() string {
+		defer cancel()
+		// Looking up a name may take no notice of the context.
+		select {
+		case text := <-answer:
+			return text
+		case <-ctx.Done():
+			return ""
+		}
+	}
 }
 
 // versions is what the command shows.
