@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	runtimev1pb "github.com/dapr/dapr/pkg/proto/runtime/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/hyperdapr/dapr/pkg/apifilter"
 )
@@ -11,19 +13,24 @@ import (
 // invoke is what calling an app's own service through the sidecar counts as.
 var invoke = apifilter.Operation{Protocol: apifilter.GRPC, Group: "invoke", Version: "v1"}
 
-// refusedMethods are the full names of the Dapr service's methods that the
-// filter does not offer; nil when it offers all.
-func refusedMethods(f apifilter.Filter) map[string]bool {
-	var refused map[string]bool
+// refusedMethods are the full names of the Dapr service's methods that are not
+// offered, each with what is said to who calls it; nil when all are.
+func refusedMethods(f apifilter.Filter, missing map[string]error) map[string]error {
+	var refused map[string]error
 	refuse := func(method string) {
 		full := "/" + runtimev1pb.Dapr_ServiceDesc.ServiceName + "/" + method
-		if f.Allows(operation(full)) {
+		op := operation(full)
+		err := missing[op.Group]
+		if err == nil && !f.Allows(op) {
+			err = errNotAllowed
+		}
+		if err == nil {
 			return
 		}
 		if refused == nil {
-			refused = make(map[string]bool)
+			refused = make(map[string]error)
 		}
-		refused[full] = true
+		refused[full] = err
 	}
 	for _, m := range runtimev1pb.Dapr_ServiceDesc.Methods {
 		refuse(m.MethodName)
@@ -33,6 +40,8 @@ func refusedMethods(f apifilter.Filter) map[string]bool {
 	}
 	return refused
 }
+
+var errNotAllowed = status.Error(codes.Unimplemented, "requested endpoint is not available: the Configuration's API lists do not allow it")
 
 // operation is what the API's allow and deny lists know a method by. Its group
 // is empty for methods of other services.

@@ -53,7 +53,7 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerIn
 	return err
 }
 
-// admit checks the token and the allow and deny lists. The context it returns
+// admit checks the token and whether the method is offered. The context it returns
 // no longer holds the token, so that it does not leak to another app.
 func (s *Server) admit(ctx context.Context, method string) (context.Context, error) {
 	if len(s.token) > 0 {
@@ -65,10 +65,7 @@ func (s *Server) admit(ctx context.Context, method string) (context.Context, err
 		delete(md, tokenKey)
 		ctx = metadata.NewIncomingContext(ctx, md)
 	}
-	if s.refused[method] {
-		return ctx, status.Error(codes.Unimplemented, "requested endpoint is not available: the Configuration's API lists do not allow it")
-	}
-	return ctx, nil
+	return ctx, s.refused[method]
 }
 
 func (s *Server) callUnary(ctx context.Context, req any, method string, handler grpc.UnaryHandler) (resp any, err error) {

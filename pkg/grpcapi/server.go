@@ -34,6 +34,8 @@ type Options struct {
 	// Filter refuses the operations of the Dapr service that the Configuration
 	// does not offer.
 	Filter apifilter.Filter
+	// Missing are the errors of the groups of operations that nobody implements.
+	Missing map[string]error
 	// Unknown handles calls to services that are not registered: proxying to
 	// apps. It counts as an operation of the group "invoke"; when it is nil or
 	// not offered, such calls are unimplemented.
@@ -61,7 +63,7 @@ type Options struct {
 type Server struct {
 	grpc    *grpc.Server
 	token   []byte
-	refused map[string]bool // full method names
+	refused map[string]error // by full method names
 	grace   time.Duration
 	log     *slog.Logger
 	apiLog  *slog.Logger
@@ -75,7 +77,7 @@ var _ grpc.ServiceRegistrar = (*Server)(nil)
 func New(o Options) *Server {
 	s := &Server{
 		token:   []byte(o.Token),
-		refused: refusedMethods(o.Filter),
+		refused: refusedMethods(o.Filter, o.Missing),
 		grace:   o.Grace,
 		log:     o.Log,
 		apiLog:  o.APILog,

@@ -12,9 +12,11 @@ import (
 
 const codeDirectInvoke = "ERR_DIRECT_INVOKE"
 
+// ErrNoTarget is the cause of the error of a request that names no app.
+var ErrNoTarget = errors.New("failed getting app id either from the URL path or the header dapr-app-id")
+
 func errNoTarget() *apierror.Error {
-	return apierror.New(codeDirectInvoke, http.StatusNotFound, codes.NotFound,
-		"failed getting app id either from the URL path or the header dapr-app-id")
+	return apierror.New(codeDirectInvoke, http.StatusNotFound, codes.NotFound, "%w", ErrNoTarget)
 }
 
 // errInvoke is every failure to reach the target. That the target refuses the

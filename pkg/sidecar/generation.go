@@ -164,7 +164,7 @@ func (g *generation) newServers() error {
 		Log: telemetry.Scope(g.s.base, scopeHTTP), Metrics: httpMetrics, Errors: counter,
 	}
 	api := base
-	api.Fallback, api.Origins, api.Token = g.blocks.invoke.Fallback, o.AllowedOrigins, o.APIToken
+	api.Fallback, api.Origins, api.Token = orMissing(g.blocks.invoke.Fallback), o.AllowedOrigins, o.APIToken
 	logging := spec.Logging.APILogging
 	if enabled := o.EnableAPILogging; enabled != nil && *enabled || enabled == nil && logging.Enabled {
 		api.APILog = &httpapi.APILog{
@@ -178,7 +178,7 @@ func (g *generation) newServers() error {
 
 	log := telemetry.Scope(g.s.base, "dapr.runtime.grpc.api")
 	options := grpcapi.Options{
-		MaxMessage: o.messageLimit(), MaxHeader: int(o.ReadBufferSize) + headerSlop, Token: o.APIToken, Filter: filter, Unknown: g.blocks.invoke.ProxyFromApp,
+		MaxMessage: o.messageLimit(), MaxHeader: int(o.ReadBufferSize) + headerSlop, Token: o.APIToken, Filter: filter, Missing: missing, Unknown: g.blocks.invoke.ProxyFromApp,
 		Grace: o.GracefulShutdown, Log: log, Errors: counter,
 		Extra: []grpc.ServerOption{grpc.ForceServerCodecV2(peer.Codec())}, // to pass on calls of services of apps
 	}
