@@ -25,3 +25,6 @@ func ownerOf(info fs.FileInfo) (int, bool) {
 	}
 	return int(s.Uid), true
 }
+
+// writable tells whether the user may make files in a folder.
+func writable(folder string) bool { return unix.Access(folder, unix.W_OK|unix.X_OK) == nil }

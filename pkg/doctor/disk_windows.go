@@ -18,3 +18,6 @@ func diskFree(path string) (uint64, error) {
 
 // ownerOf does not know: owners are no numbers here.
 func ownerOf(fs.FileInfo) (int, bool) { return 0, false }
+
+// writable does not know: access lists say it here.
+func writable(string) bool { return true }

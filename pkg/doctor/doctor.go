@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Level is how bad a finding is.
@@ -84,7 +85,7 @@ func examine[M any](ctx context.Context, m M, checks []check[M]) []Finding {
 		if ctx.Err() != nil {
 			break
 		}
-		found, err := c.look(ctx, m)
+		found, err := look(ctx, m, c)
 		if err != nil {
 			found = append(found, unknown(err))
 		}
@@ -96,9 +97,18 @@ func examine[M any](ctx context.Context, m M, checks []check[M]) []Finding {
 	return all
 }
 
+// lookLimit bounds one check, for a server may answer once and then no more.
+const lookLimit = 30 * time.Second
+
+func look[M any](ctx context.Context, m M, c check[M]) ([]Finding, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	return c.look(ctx, m)
+}
+
 // unknown is the finding that there is no way to know.
 func unknown(err error) Finding {
-	return warn("it cannot be told: %v", err)
+	return warn("it cannot be told: %v", err).mend("mend what it names, and examine again: dapr doctor")
 }
 
 // Summary counts findings by level.

@@ -167,7 +167,7 @@ func TestEveryCheckFindsItsFault(t *testing.T) {
 		{"readable state", "folder", func(m patient) { require.NoError(m.t, os.Chmod(m.Layout.Data(), 0o755)) },
 			Warning, "data are 0755", "chmod 0700 ", true},
 		{"somebody else's files", "folder", func(m patient) { m.UserID++ },
-			Error, "belongs to the user ", "sudo chown -R ", false},
+			Error, "belong to the user ", "sudo chown -R ", false},
 		{"a full disk", "disk", func(m patient) { m.DiskFree = func(string) (uint64, error) { return 5 << 20, nil } },
 			Error, "only 5.0 MiB free", "make room", false},
 		{"a disk that is almost full", "disk", func(m patient) { m.DiskFree = func(string) (uint64, error) { return 500 << 20, nil } },
@@ -373,4 +373,51 @@ func TestEveryCheckIsNamedOnceAndDocumented(t *testing.T) {
 func TestFew(t *testing.T) {
 	require.Equal(t, "a, b", few([]string{"b", "a"}))
 	require.Equal(t, "a, b, c, d, e and 2 more", few([]string{"g", "f", "e", "d", "c", "b", "a"}))
+}
+
+func TestARuntimeFolderThatCannotBeMade(t *testing.T) {
+	m := healthy(t)
+	home := t.TempDir()
+	m.Layout.Root = filepath.Join(home, standalone.FolderName)
+	target := filepath.Join(home, "gone")
+	require.NoError(t, os.Symlink(target, m.Layout.Root))
+	found := of(t, m, "folder")
+	require.Len(t, found, 1)
+	require.Equal(t, Error, found[0].Level)
+	require.Equal(t, m.Layout.Root+" is a link to "+target+", which is not there", found[0].Found)
+	require.Equal(t, "mkdir -p "+target+", or: rm "+m.Layout.Root, found[0].Fix)
+
+	// Where nobody may write, not even root.
+	if _, err := os.Stat("/proc/self"); err == nil {
+		m.Layout.Root = "/proc/self/.dapr"
+		found = of(t, m, "folder")
+		require.Len(t, found, 1)
+		require.Equal(t, Error, found[0].Level)
+		require.Contains(t, found[0].Fix, "--runtime-path")
+	}
+}
+
+func TestAFolderThatIsAFile(t *testing.T) {
+	m := healthy(t)
+	require.NoError(t, os.RemoveAll(m.Layout.Instances()))
+	write(t, m.Layout.Instances(), "x")
+	found := of(t, m, "folder")
+	require.Len(t, found, 1)
+	require.Equal(t, m.Layout.Instances()+" is a file, but must be a folder", found[0].Found)
+	require.False(t, found[0].Fixable)
+	for _, f := range m.Examine(t.Context()) {
+		if f.Level == Error || f.Level == Warning {
+			require.NotEmpty(t, f.Fix, f.Found)
+		}
+	}
+}
+
+func TestAFolderThatItsOwnerCannotUse(t *testing.T) {
+	m := healthy(t)
+	require.NoError(t, os.Chmod(m.Layout.Root, 0o555))
+	found := of(t, m, "folder")
+	require.Len(t, found, 1)
+	require.Equal(t, "you cannot use it yourself", found[0].Why)
+	Repair(t.Context(), found)
+	require.Empty(t, of(t, m, "folder"))
 }

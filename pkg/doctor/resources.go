@@ -63,7 +63,7 @@ func mistakes(err error) []Finding {
 	f := fault("%v", err).because("\"dapr run\" refuses to start with it")
 	mistake := (*resource.Error)(nil)
 	if !errors.As(err, &mistake) {
-		return []Finding{f}
+		return []Finding{f.mend("mend what it names, or move the file away")}
 	}
 	place := mistake.File
 	if mistake.Line > 0 {

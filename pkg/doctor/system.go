@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -25,7 +24,7 @@ func checkDisk(_ context.Context, m *Machine) ([]Finding, error) {
 	// The folder may be yet to be made.
 	where := m.Layout.Root
 	if _, err := os.Stat(where); err != nil {
-		where = filepath.Dir(where)
+		where = nearestFolder(where)
 	}
 	free, err := m.DiskFree(where)
 	if err != nil {
