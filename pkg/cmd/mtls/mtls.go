@@ -156,9 +156,11 @@ func NewCmdExpiry(f *cmdutil.Factory, runF func(context.Context, *mtlsOptions) e
 	}
 	opts := newOptions(f)
 	cmd := &cobra.Command{
-		Use:     "expiry",
-		Short:   "Tell when the root certificate of a cluster expires",
-		Long:    `Tell when the root certificate of a Kubernetes cluster expires.`,
+		Use:   "expiry",
+		Short: "Tell when the root certificate of a cluster expires",
+		Long: `Tell when the root certificate of a Kubernetes cluster expires. That it cannot be
+told is said on the error output, and does not make the command fail: for a check
+that does there is "dapr doctor --kubernetes".`,
 		Example: `  dapr mtls expiry`,
 		Args:    cmdutil.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runF(cmd.Context(), opts) },
@@ -168,14 +170,23 @@ func NewCmdExpiry(f *cmdutil.Factory, runF func(context.Context, *mtlsOptions) e
 }
 
 func expiryRun(ctx context.Context, opts *mtlsOptions) error {
-	_, _, bundle, err := opts.bundle(ctx)
-	if err != nil {
-		return err
-	}
-	at, err := bundle.RootExpiry()
-	if err != nil {
-		return err
+	at, err := opts.rootExpiry(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		// Scripts of the other Dapr know that this does not make the command fail.
+		opts.status.Failure("%v", err)
+		return nil
 	}
 	fmt.Fprintf(opts.streams.Out, "Root certificate expires in %d hours. Expiry date: %s\n", int(at.Sub(opts.now()).Hours()), at.UTC())
 	return nil
+}
+
+func (opts *mtlsOptions) rootExpiry(ctx context.Context) (time.Time, error) {
+	_, _, bundle, err := opts.bundle(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return bundle.RootExpiry()
 }

@@ -159,6 +159,14 @@ func TestAClusterInWords(t *testing.T) {
 	}
 }
 
+// failing is the exit code of a command that cannot do what it was asked.
+func failing(line string) int {
+	if line == "mtls expiry" {
+		return 0 // as scripts of the other Dapr know it
+	}
+	return 1
+}
+
 func TestAnEmptyCluster(t *testing.T) {
 	p := newPerson(t)
 	p.cluster = fakeCluster(nil, nil)
@@ -169,7 +177,7 @@ func TestAnEmptyCluster(t *testing.T) {
 		"logs -k -a nodeapp": "no pod in the namespace default has a sidecar; give another with --namespace",
 	} {
 		_, errOut, code := p.run(strings.Fields(line)...)
-		require.Equal(t, 1, code, line)
+		require.Equal(t, failing(line), code, line)
 		require.Contains(t, errOut, want)
 	}
 	out, _, code := p.run("version", "-k")
@@ -184,7 +192,7 @@ func TestNoCluster(t *testing.T) {
 	p := newPerson(t)
 	for _, line := range []string{"status -k", "list -k", "logs -k -a x", "components -k", "configurations -k", "mtls -k", "mtls export", "mtls expiry", "mtls renew-certificate -k", "version -k"} {
 		_, errOut, code := p.run(strings.Fields(line)...)
-		require.Equal(t, 1, code, line)
+		require.Equal(t, failing(line), code, line)
 		require.Regexp(t, regexp.QuoteMeta("no cluster to talk to: there is no kubeconfig in "), errOut)
 	}
 }
