@@ -15,10 +15,11 @@ import (
 
 func TestList(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
+	// No system has processes of these numbers: one that lived would be looked at.
 	shop := instances.Instance{
-		AppID: "shop", PID: 7, Started: now.Add(-90 * time.Minute), HTTPPort: 1, GRPCPort: 2, AppPort: 3,
+		AppID: "shop", PID: 777777777, Started: now.Add(-90 * time.Minute), HTTPPort: 1, GRPCPort: 2, AppPort: 3,
 		MetricsEnabled: true, MaxBodySize: 4 << 20, ReadBufferSize: 4 << 10,
-		Extended: map[string]string{"cliPID": "5", "appPID": "6", "appCommand": "node --inspect app.js", "appLogPath": "/a.log"},
+		Extended: map[string]string{"cliPID": "555555555", "appPID": "666666666", "appCommand": "node --inspect app.js", "appLogPath": "/a.log"},
 	}
 	tests := map[string]struct {
 		running []instances.Instance
@@ -29,8 +30,8 @@ func TestList(t *testing.T) {
 		"nothing as JSON": {nil, []string{"-o", "json"}, "[]"},
 		"nothing as YAML": {nil, []string{"-o", "yaml"}, "[]\n"},
 		"an app": {[]instances.Instance{shop}, nil, `
-APP ID  HTTP PORT  GRPC PORT  APP PORT  COMMAND               AGE  CREATED              DAPRD PID  CLI PID  APP PID  APP LOG PATH
-shop    1          2          3         node --inspect ap...  1h   2026-01-02 01:34.05  7          5        6        /a.log
+APP ID  HTTP PORT  GRPC PORT  APP PORT  COMMAND               AGE  CREATED              DAPRD PID  CLI PID    APP PID    APP LOG PATH
+shop    1          2          3         node --inspect ap...  1h   2026-01-02 01:34.05  777777777  555555555  666666666  /a.log
 `},
 		"a sidecar that was started by other means": {[]instances.Instance{{AppID: "lone", PID: 9, Started: now}}, nil, `
 APP ID  HTTP PORT  GRPC PORT  APP PORT  AGE  CREATED              DAPRD PID  CLI PID  APP PID
@@ -47,9 +48,9 @@ lone    0          0          0         0s   2026-01-02 03:04.05  9          0  
     "command": "node --inspect app.js",
     "age": "1h",
     "created": "2026-01-02 01:34.05",
-    "daprdPid": 7,
-    "cliPid": 5,
-    "appPid": 6,
+    "daprdPid": 777777777,
+    "cliPid": 555555555,
+    "appPid": 666666666,
     "maxRequestBodySize": 4194304,
     "httpReadBufferSize": 4096,
     "runTemplatePath": "",
