@@ -5,17 +5,20 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"strings"
 
-	"helm.sh/helm/v3/pkg/action"
-	"helm.sh/helm/v3/pkg/chart"
-	"helm.sh/helm/v3/pkg/chart/loader"
-	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v4/pkg/action"
+	"helm.sh/helm/v4/pkg/chart/common"
+	"helm.sh/helm/v4/pkg/chart/common/util"
+	"helm.sh/helm/v4/pkg/chart/loader/archive"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
 )
 
 // Chart is a chart as it stands in a folder, with its sub-charts.
 type Chart struct {
-	files   []*loader.BufferedFile
+	files   []*archive.BufferedFile
 	version string
 	// defaults are the values of the chart and, below their names, of its
 	// sub-charts.
@@ -31,7 +34,7 @@ func Load(files fs.FS, version string) (*Chart, error) {
 			return err
 		}
 		data, err := fs.ReadFile(files, path)
-		c.files = append(c.files, &loader.BufferedFile{Name: path, Data: data})
+		c.files = append(c.files, &archive.BufferedFile{Name: path, Data: data})
 		return err
 	})
 	if err != nil {
@@ -44,7 +47,7 @@ func Load(files fs.FS, version string) (*Chart, error) {
 	if c.schema, err = compile(parsed.Schema); err != nil {
 		return nil, fmt.Errorf("read chart: schema of its values: %w", err)
 	}
-	defaults, err := chartutil.CoalesceValues(parsed, nil)
+	defaults, err := util.CoalesceValues(parsed, nil)
 	if err != nil {
 		return nil, fmt.Errorf("read chart: values: %w", err)
 	}
@@ -105,13 +108,12 @@ func (c *Chart) Template(ctx context.Context, t Target, given Values) (*Release,
 	if err != nil {
 		return nil, err
 	}
-	install := action.NewInstall(new(action.Configuration))
+	install := action.NewInstall(action.NewConfiguration(action.ConfigurationSetLogger(slog.DiscardHandler)))
 	install.SkipSchemaValidation = true
-	install.ClientOnly = true
-	install.DryRun = true
+	install.DryRunStrategy = action.DryRunClient
 	install.ReleaseName = t.Release
 	install.Namespace = t.Namespace
-	version, err := chartutil.ParseKubeVersion(cmp.Or(t.KubeVersion, recentKubernetes))
+	version, err := common.ParseKubeVersion(cmp.Or(t.KubeVersion, recentKubernetes))
 	if err != nil {
 		return nil, fmt.Errorf("version of the cluster: %w", err)
 	}
@@ -120,7 +122,7 @@ func (c *Chart) Template(ctx context.Context, t Target, given Values) (*Release,
 	if err != nil {
 		return nil, fmt.Errorf("render chart: %w", plain(err))
 	}
-	return newRelease(rendered), nil
+	return newRelease(rendered)
 }
 
 // checked is the chart, once the values are found to be right for it.
@@ -129,7 +131,7 @@ func (c *Chart) checked(given Values) (*chart.Chart, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := chartutil.CoalesceValues(parsed, given.copy())
+	all, err := util.CoalesceValues(parsed, given.copy())
 	if err != nil {
 		return nil, fmt.Errorf("values: %w", err)
 	}

@@ -44,7 +44,8 @@ func render(t *testing.T, c *Chart, expressions ...string) string {
 	t.Helper()
 	r, err := c.Template(t.Context(), target, values(t, expressions...))
 	require.NoError(t, err, "%q", expressions)
-	return regexp.MustCompile(`(?m)^# Source: .*\n`).ReplaceAllString(r.Manifest, "")
+	objects := regexp.MustCompile(`(?m)^# Source: .*\n`).ReplaceAllString(r.Manifest, "")
+	return regexp.MustCompile(`\n+(---\n|$)`).ReplaceAllString(objects, "\n$1") // a template's last empty lines
 }
 
 func TestDefaultRendering(t *testing.T) {

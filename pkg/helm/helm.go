@@ -5,16 +5,21 @@
 package helm
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
-	"helm.sh/helm/v3/pkg/action"
-	"helm.sh/helm/v3/pkg/release"
-	"helm.sh/helm/v3/pkg/storage/driver"
+	"helm.sh/helm/v4/pkg/action"
+	"helm.sh/helm/v4/pkg/kube"
+	"helm.sh/helm/v4/pkg/release"
+	"helm.sh/helm/v4/pkg/release/common"
+	releasev1 "helm.sh/helm/v4/pkg/release/v1"
+	"helm.sh/helm/v4/pkg/storage/driver"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 )
 
@@ -86,7 +91,21 @@ type Release struct {
 	Notes    string
 }
 
-func newRelease(r *release.Release) *Release {
+// stored is a release as Helm keeps it: in the one format that Helm 3 and 4
+// both write.
+func stored(r release.Releaser) (*releasev1.Release, error) {
+	known, ok := r.(*releasev1.Release)
+	if !ok {
+		return nil, fmt.Errorf("a release is of a kind that this version does not know: %T", r)
+	}
+	return known, nil
+}
+
+func newRelease(found release.Releaser) (*Release, error) {
+	r, err := stored(found)
+	if err != nil {
+		return nil, err
+	}
 	made := &Release{
 		Name: r.Name, Namespace: r.Namespace, Revision: r.Version,
 		Values: Values(r.Config), Manifest: r.Manifest, Status: Failed,
@@ -95,18 +114,18 @@ func newRelease(r *release.Release) *Release {
 		made.Chart, made.Version = r.Chart.Metadata.Name, r.Chart.Metadata.AppVersion
 	}
 	if r.Info == nil {
-		return made
+		return made, nil
 	}
-	made.Updated, made.Notes = r.Info.LastDeployed.Time, r.Info.Notes
+	made.Updated, made.Notes = r.Info.LastDeployed, r.Info.Notes
 	switch {
-	case r.Info.Status.IsPending(), r.Info.Status == release.StatusUninstalling:
+	case r.Info.Status.IsPending(), r.Info.Status == common.StatusUninstalling:
 		made.Status = Pending
-	case r.Info.Status == release.StatusDeployed:
+	case r.Info.Status == common.StatusDeployed:
 		made.Status = Deployed
-	case r.Info.Status == release.StatusSuperseded:
+	case r.Info.Status == common.StatusSuperseded:
 		made.Status = Superseded
 	}
-	return made
+	return made, nil
 }
 
 // Client is the Runner over a cluster.
@@ -124,15 +143,50 @@ const storage = "secret"
 // New returns the Runner for a namespace of a cluster; with an empty one, only
 // Find is of use. debug, when not nil, is told what Helm does.
 func New(cluster genericclioptions.RESTClientGetter, namespace string, debug func(format string, args ...any)) (*Client, error) {
-	if debug == nil {
-		debug = func(string, ...any) {}
-	}
-	config := new(action.Configuration)
-	if err := config.Init(cluster, namespace, storage, debug); err != nil {
+	config := action.NewConfiguration(action.ConfigurationSetLogger(logTo(debug)))
+	if err := config.Init(cluster, namespace, storage); err != nil {
 		return nil, fmt.Errorf("prepare Helm: %w", err)
 	}
 	return &Client{config, namespace}, nil
 }
+
+// logTo is where Helm's own log goes: never to the terminal of a user, who is
+// told in other words.
+func logTo(debug func(format string, args ...any)) slog.Handler {
+	if debug == nil {
+		return slog.DiscardHandler
+	}
+	return slog.NewTextHandler(lines(debug), &slog.HandlerOptions{
+		Level: slog.LevelDebug,
+		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			if len(groups) == 0 && a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	})
+}
+
+// lines is a Writer of whole lines.
+type lines func(format string, args ...any)
+
+func (l lines) Write(line []byte) (int, error) {
+	l("%s", bytes.TrimSuffix(line, []byte("\n")))
+	return len(line), nil
+}
+
+// The objects of a release are merged here, three ways: what the last revision
+// had, what is there, what is to be. That is how Helm 3 made all releases, and
+// how the program helm goes on with one that says so. Helm 4 would let the
+// server apply a new one. Then a field that somebody else has set is a conflict
+// and ends the upgrade, and "helm" is somebody else to this program, as is
+// "kubectl edit"; here, the chart's word counts for the fields that it names,
+// and those it does not name, such as the roots that the injector writes into
+// its own webhook, are let alone.
+const (
+	serverApplies      = false
+	serverAppliesLater = "false" // upgrades could also go on as before, by "auto"
+)
 
 // Install implements Runner.
 func (c *Client) Install(ctx context.Context, r Request) (*Release, error) {
@@ -143,13 +197,15 @@ func (c *Client) Install(ctx context.Context, r Request) (*Release, error) {
 	install := action.NewInstall(c.config)
 	install.ReleaseName, install.Namespace = r.Name, c.namespace
 	install.Timeout = r.Timeout
+	install.ServerSideApply = serverApplies
+	install.WaitStrategy = kube.HookOnlyStrategy
 	install.SkipSchemaValidation = true
 	install.SkipCRDs = true // they are applied apart, because Helm never upgrades them
 	made, err := install.RunWithContext(ctx, chart, r.Values.copy())
 	if err != nil {
 		return nil, plain(err)
 	}
-	return newRelease(made), nil
+	return newRelease(made)
 }
 
 // Upgrade implements Runner.
@@ -170,19 +226,21 @@ func (c *Client) upgrade(ctx context.Context, r Request, plan bool) (*Release, e
 	upgrade := action.NewUpgrade(c.config)
 	upgrade.Namespace = c.namespace
 	upgrade.Timeout = r.Timeout
+	upgrade.ServerSideApply = serverAppliesLater
+	upgrade.WaitStrategy = kube.HookOnlyStrategy
 	upgrade.SkipSchemaValidation = true
 	upgrade.SkipCRDs = true
 	upgrade.ResetValues = true // the caller knows which of the old ones stay
 	upgrade.CleanupOnFail = true
 	upgrade.MaxHistory = historyKept
 	if plan {
-		upgrade.DryRun, upgrade.DryRunOption = true, "server"
+		upgrade.DryRunStrategy = action.DryRunServer
 	}
 	made, err := upgrade.RunWithContext(ctx, r.Name, chart, r.Values.copy())
 	if err != nil {
 		return nil, plain(missing(err))
 	}
-	return newRelease(made), nil
+	return newRelease(made)
 }
 
 // Rollback implements Runner.
@@ -190,6 +248,8 @@ func (c *Client) Rollback(_ context.Context, name string, revision int, timeout 
 	rollback := action.NewRollback(c.config)
 	rollback.Version = revision
 	rollback.Timeout = timeout
+	rollback.ServerSideApply = serverAppliesLater
+	rollback.WaitStrategy = kube.HookOnlyStrategy
 	rollback.MaxHistory = historyKept
 	rollback.CleanupOnFail = true
 	return missing(rollback.Run(name))
@@ -199,7 +259,7 @@ func (c *Client) Rollback(_ context.Context, name string, revision int, timeout 
 func (c *Client) Uninstall(_ context.Context, name string, timeout time.Duration) error {
 	uninstall := action.NewUninstall(c.config)
 	uninstall.Timeout = timeout
-	uninstall.Wait = true
+	uninstall.WaitStrategy = kube.LegacyStrategy // needs the right to get objects, not to watch all of their kinds
 	uninstall.DeletionPropagation = "foreground" // a Deployment is gone when its pods are
 	_, err := uninstall.Run(name)
 	return missing(err)
@@ -211,7 +271,7 @@ func (c *Client) Status(_ context.Context, name string) (*Release, error) {
 	if err != nil {
 		return nil, missing(err)
 	}
-	return newRelease(last), nil
+	return newRelease(last)
 }
 
 // History implements Runner.
@@ -221,8 +281,12 @@ func (c *Client) History(_ context.Context, name string) ([]*Release, error) {
 		return nil, missing(err)
 	}
 	var all []*Release
-	for _, r := range revisions {
-		all = append(all, newRelease(r))
+	for _, found := range revisions {
+		r, err := newRelease(found)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
 	}
 	slices.SortFunc(all, func(a, b *Release) int { return a.Revision - b.Revision })
 	return all, nil
@@ -230,11 +294,15 @@ func (c *Client) History(_ context.Context, name string) ([]*Release, error) {
 
 // Abandon implements Runner.
 func (c *Client) Abandon(_ context.Context, name string) error {
-	last, err := c.config.Releases.Last(name)
+	newest, err := c.config.Releases.Last(name)
 	if err != nil {
 		return missing(err)
 	}
-	last.SetStatus(release.StatusFailed, "abandoned")
+	last, err := stored(newest)
+	if err != nil {
+		return err
+	}
+	last.SetStatus(common.StatusFailed, "abandoned")
 	if err := c.config.Releases.Update(last); err != nil {
 		return fmt.Errorf("mark the release as failed: %w", err)
 	}
@@ -248,14 +316,21 @@ func Find(cluster genericclioptions.RESTClientGetter, name string) ([]*Release, 
 	if err != nil {
 		return nil, err
 	}
-	revisions, err := everywhere.config.Releases.List(func(r *release.Release) bool { return r.Name == name })
+	revisions, err := everywhere.config.Releases.List(func(r release.Releaser) bool {
+		known, err := stored(r)
+		return err == nil && known.Name == name
+	})
 	if err != nil {
 		return nil, err
 	}
 	newest := make(map[string]*Release)
-	for _, r := range revisions {
-		if at := newest[r.Namespace]; at == nil || at.Revision < r.Version {
-			newest[r.Namespace] = newRelease(r)
+	for _, found := range revisions {
+		r, err := newRelease(found)
+		if err != nil {
+			return nil, err
+		}
+		if at := newest[r.Namespace]; at == nil || at.Revision < r.Revision {
+			newest[r.Namespace] = r
 		}
 	}
 	var found []*Release

@@ -1,18 +1,27 @@
 package helm
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"helm.sh/helm/v3/pkg/action"
-	"helm.sh/helm/v3/pkg/chartutil"
-	kubefake "helm.sh/helm/v3/pkg/kube/fake"
-	"helm.sh/helm/v3/pkg/release"
-	helmstorage "helm.sh/helm/v3/pkg/storage"
-	"helm.sh/helm/v3/pkg/storage/driver"
+	"helm.sh/helm/v4/pkg/action"
+	chartcommon "helm.sh/helm/v4/pkg/chart/common"
+	kubefake "helm.sh/helm/v4/pkg/kube/fake"
+	"helm.sh/helm/v4/pkg/release/common"
+	releasev1 "helm.sh/helm/v4/pkg/release/v1"
+	helmstorage "helm.sh/helm/v4/pkg/storage"
+	"helm.sh/helm/v4/pkg/storage/driver"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/hyperdapr/dapr/embed"
 )
@@ -21,13 +30,12 @@ import (
 func over(t *testing.T, cluster *kubefake.FailingKubeClient) *Client {
 	t.Helper()
 	cluster.PrintingKubeClient = kubefake.PrintingKubeClient{Out: io.Discard}
-	capabilities := *chartutil.DefaultCapabilities
-	capabilities.KubeVersion = chartutil.KubeVersion{Version: recentKubernetes, Major: "1", Minor: "33"}
+	capabilities := *chartcommon.DefaultCapabilities
+	capabilities.KubeVersion = chartcommon.KubeVersion{Version: recentKubernetes, Major: "1", Minor: "33"}
 	return &Client{namespace: "dapr-system", config: &action.Configuration{
 		Releases:     helmstorage.Init(driver.NewMemory()),
 		KubeClient:   cluster,
 		Capabilities: &capabilities,
-		Log:          func(string, ...any) {},
 	}}
 }
 
@@ -122,10 +130,12 @@ func TestAbandon(t *testing.T) {
 	c, ctx := over(t, &kubefake.FailingKubeClient{}), t.Context()
 	_, err := c.Install(ctx, request(t, "1.0.0"))
 	require.NoError(t, err)
-	killed, err := c.config.Releases.Last("dapr")
+	last, err := c.config.Releases.Last("dapr")
+	require.NoError(t, err)
+	killed, err := stored(last)
 	require.NoError(t, err)
 	copied := *killed
-	copied.Version, copied.Info = 2, &release.Info{Status: release.StatusPendingUpgrade}
+	copied.Version, copied.Info = 2, &releasev1.Info{Status: common.StatusPendingUpgrade}
 	require.NoError(t, c.config.Releases.Create(&copied))
 	_, err = c.Upgrade(ctx, request(t, "1.1.0"))
 	require.Error(t, err, "Helm lets nobody else at it")
@@ -136,6 +146,77 @@ func TestAbandon(t *testing.T) {
 	require.NoError(t, c.Abandon(ctx, "dapr"))
 	_, err = c.Upgrade(ctx, request(t, "1.1.0"))
 	require.NoError(t, err)
+}
+
+// testdata/helm3.json is what Helm 3.18 left in a cluster: the one revision of a
+// release, of a small chart.
+func TestAReleaseOfHelm3(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "helm3.json"))
+	require.NoError(t, err)
+	var secret corev1.Secret
+	require.NoError(t, json.Unmarshal(text, &secret))
+	kept := fake.NewClientset(&secret).CoreV1().Secrets("dapr-system")
+	c, ctx := over(t, &kubefake.FailingKubeClient{}), t.Context()
+	c.config.Releases = helmstorage.Init(driver.NewSecrets(kept))
+
+	first, err := c.Status(ctx, "dapr")
+	require.NoError(t, err)
+	require.Equal(t, Deployed, first.Status)
+	require.Equal(t, "0.9.0", first.Version)
+	require.False(t, first.Updated.IsZero())
+	require.Equal(t, Values{"global": map[string]any{"logAsJson": true}}, first.Values)
+	require.Contains(t, first.Manifest, `json: "true"`)
+
+	_, err = c.Upgrade(ctx, request(t, "1.0.0"))
+	require.NoError(t, err)
+	require.NoError(t, c.Rollback(ctx, "dapr", 1, time.Second))
+	all, err := c.History(ctx, "dapr")
+	require.NoError(t, err)
+	var versions []string
+	for _, r := range all {
+		versions = append(versions, r.Version+" "+string(r.Status))
+	}
+	require.Equal(t, []string{"0.9.0 superseded", "1.0.0 superseded", "0.9.0 deployed"}, versions)
+
+	require.NoError(t, c.Uninstall(ctx, "dapr", time.Second))
+	left, err := kept.List(ctx, metav1.ListOptions{})
+	require.NoError(t, err)
+	require.Empty(t, left.Items)
+}
+
+// What Helm stores says how its own program goes on with a release.
+func TestObjectsAreMergedHere(t *testing.T) {
+	c, ctx := over(t, &kubefake.FailingKubeClient{}), t.Context()
+	_, err := c.Install(ctx, request(t, "1.0.0"))
+	require.NoError(t, err)
+	// As if the program helm had made it, with what it does by default.
+	last, err := c.config.Releases.Last("dapr")
+	require.NoError(t, err)
+	made, err := stored(last)
+	require.NoError(t, err)
+	require.Equal(t, string(releasev1.ApplyMethodClientSideApply), made.ApplyMethod)
+	made.ApplyMethod = string(releasev1.ApplyMethodServerSideApply)
+	require.NoError(t, c.config.Releases.Update(made))
+
+	_, err = c.Upgrade(ctx, request(t, "1.1.0"))
+	require.NoError(t, err)
+	require.NoError(t, c.Rollback(ctx, "dapr", 1, time.Second))
+	for revision := 2; revision <= 3; revision++ {
+		last, err := c.config.Releases.Get("dapr", revision)
+		require.NoError(t, err)
+		made, err := stored(last)
+		require.NoError(t, err)
+		require.Equal(t, string(releasev1.ApplyMethodClientSideApply), made.ApplyMethod, "revision %d", revision)
+	}
+}
+
+func TestHelmsOwnLog(t *testing.T) {
+	var said []string
+	log := slog.New(logTo(func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }))
+	log.Debug("preparing upgrade", "name", "dapr")
+	log.Warn("upgrade failed")
+	require.Equal(t, []string{`level=DEBUG msg="preparing upgrade" name=dapr`, `level=WARN msg="upgrade failed"`}, said)
+	require.False(t, logTo(nil).Enabled(t.Context(), slog.LevelError), "without debug, nothing is said")
 }
 
 func TestValues(t *testing.T) {

@@ -6,9 +6,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"helm.sh/helm/v3/pkg/action"
-	"helm.sh/helm/v3/pkg/chart/loader"
-	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v4/pkg/action"
+	"helm.sh/helm/v4/pkg/chart/common"
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
@@ -166,11 +166,13 @@ func TestThePlainChart(t *testing.T) {
 	plain, err := loader.Load(filepath.Join("..", "..", "embed", "chart"))
 	require.NoError(t, err)
 	require.NoError(t, plain.Validate())
-	install := action.NewInstall(new(action.Configuration))
-	install.ClientOnly, install.DryRun, install.IncludeCRDs = true, true, true
+	install := action.NewInstall(action.NewConfiguration())
+	install.DryRunStrategy, install.IncludeCRDs = action.DryRunClient, true
 	install.ReleaseName, install.Namespace = "dapr", "dapr-system"
-	install.KubeVersion = &chartutil.KubeVersion{Version: recentKubernetes, Major: "1", Minor: "33"}
-	release, err := install.RunWithContext(t.Context(), plain, nil)
+	install.KubeVersion = &common.KubeVersion{Version: recentKubernetes, Major: "1", Minor: "33"}
+	made, err := install.RunWithContext(t.Context(), plain, nil)
+	require.NoError(t, err)
+	release, err := stored(made)
 	require.NoError(t, err)
 	require.Equal(t, 7, strings.Count(release.Manifest, "\nkind: CustomResourceDefinition\n"))
 	require.Contains(t, release.Manifest, "image: ghcr.io/hyperdapr/dapr:edge\n")
