@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 
 	"github.com/hyperdapr/dapr/pkg/cmd/root"
@@ -11,6 +12,8 @@ import (
 )
 
 func main() {
+	// Parts of Helm's library log here, whatever logger they are given.
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	streams := iostreams.System(os.Stdin, os.Stdout, os.Stderr, os.LookupEnv)
 	os.Exit(root.Main(context.Background(), os.Args[1:], os.Environ(), streams, signals.Ends()))
 }
