@@ -1,12 +1,12 @@
 module github.com/hyperdapr/dapr
 
-go 1.26.4
+go 1.26.6
 
 require (
 	github.com/briandowns/spinner v1.23.2
 	github.com/creack/pty v1.1.24
 	github.com/dapr/components-contrib v1.18.4
-	github.com/dapr/dapr v1.18.0
+	github.com/dapr/dapr v1.18.3
 	github.com/evanphx/json-patch/v5 v5.9.11
 	github.com/fsnotify/fsnotify v1.9.0
 	github.com/google/go-containerregistry v0.22.1
@@ -104,7 +104,7 @@ require (
 	github.com/cloudevents/sdk-go/binding/format/protobuf/v2 v2.15.2 // indirect
 	github.com/cloudevents/sdk-go/v2 v2.15.2 // indirect
 	github.com/cyphar/filepath-securejoin v0.7.0 // indirect
-	github.com/dapr/kit v0.18.2
+	github.com/dapr/kit v0.18.3
 	github.com/davecgh/go-spew v1.1.2-0.20180830191138-d8f796af33cc // indirect
 	github.com/decred/dcrd/dcrec/secp256k1/v4 v4.4.1 // indirect
 	github.com/dgryski/go-rendezvous v0.0.0-20200823014737-9f7001d12a5f // indirect
@@ -244,4 +244,4 @@ require (
 
 // The protocol's module asks for a version that the module proxy does not serve.
 // Nothing here links it.
-replace github.com/diagridio/go-etcd-cron v0.12.5 => github.com/diagridio/go-etcd-cron v0.12.6
+replace github.com/dapr/durabletask-go v0.12.4 => github.com/dapr/durabletask-go v0.12.1
