@@ -73,7 +73,8 @@ func TestTheArchiveHasOneVersion(t *testing.T) {
 }
 
 func TestOneContentIsOneArchive(t *testing.T) {
-	require.Equal(t, write(t, "1.2.3"), write(t, "1.2.3"))
+	first, again := write(t, "1.2.3"), write(t, "1.2.3")
+	require.Equal(t, first, again)
 }
 
 func TestAChartThatCannotBeStamped(t *testing.T) {
