@@ -93,8 +93,6 @@ func New(o Options) *Server {
 		// Calls run on goroutines that are there already and have grown their
 		// stacks; when all are busy, a call gets one of its own.
 		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))),
-		// Many connections are idle: they need no write buffer of their own.
-		grpc.SharedWriteBuffer(true),
 		// Apps and SDKs ping as often as they like, also between calls.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 	}
