@@ -251,7 +251,8 @@ func (c *Client) Rollback(_ context.Context, name string, revision int, timeout 
 	rollback.ServerSideApply = serverAppliesLater
 	rollback.WaitStrategy = kube.HookOnlyStrategy
 	rollback.MaxHistory = historyKept
-	rollback.CleanupOnFail = true
+	// Not CleanupOnFail, which would take away what has been brought back so far,
+	// and tells of that instead of what went wrong.
 	return missing(rollback.Run(name))
 }
 

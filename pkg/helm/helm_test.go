@@ -107,6 +107,10 @@ func TestAFailureLeavesAFailedRelease(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Failed, r.Status)
 	require.Equal(t, 2, r.Revision)
+
+	cluster.DeleteError = errors.New("nothing to take away")
+	err = c.Rollback(ctx, "dapr", 1, time.Second)
+	require.EqualError(t, err, "refused", "the cause, and nothing that was done about it")
 }
 
 func TestWrongValuesChangeNothing(t *testing.T) {
