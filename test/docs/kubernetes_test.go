@@ -5,6 +5,7 @@ package docs
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -28,10 +29,12 @@ func TestKubernetesPage(t *testing.T) {
 	tools, err := filepath.Abs(filepath.Join(root, "bin"))
 	require.NoError(t, err)
 	require.FileExists(t, filepath.Join(tools, "dapr"), "make build")
+	ctr, err := exec.LookPath("ctr") // by its path: the reader's ctr is the script below
+	require.NoError(t, err)
 	for name, script := range map[string]string{
 		"kubectl": `exec "$KONE_BIN/kubeone" kubectl "$@"`,
 		// The node has other folders, but the same files.
-		"ctr": `exec "$KONE_DIR/in-node" sh -c 'cd "$1" && shift && exec ctr -a /run/containerd/containerd.sock "$@"' sh "$PWD" "$@"`,
+		"ctr": `exec "$KONE_DIR/in-node" sh -c 'cd "$1" && shift && exec "$@"' sh "$PWD" ` + ctr + ` -a /run/containerd/containerd.sock "$@"`,
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(p.home, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
 	}
