@@ -83,7 +83,7 @@ test-release: ## from a link to a running system: the archives in RELEASE_DIR, o
 test-kubernetes: ## the walkthrough on a one-node cluster that is started for it (root)
 	@.ci/deps cluster apps
 	@$(MAKE) --no-print-directory build
-	test/cluster/run.sh sh -c 'test/cluster/smoke.sh && go test -tags kubernetes -count=1 -failfast -timeout 24m -v ./test/kubernetes && go test -tags kubernetes -count=1 -run TestKubernetesPage -v ./test/docs'
+	test/cluster/run.sh sh -c 'test/cluster/smoke.sh && go test -tags kubernetes -count=1 -failfast -timeout 24m -v ./test/kubernetes'
 
 test-windows: ## the programs for Windows under wine, on Linux
 	@.ci/deps windows

@@ -9,8 +9,7 @@
 //   - a block "console" is a session: lines after "$ " are commands, the others
 //     what they print. "…" stands for anything. {terminal="shop"} is another
 //     terminal, whose last command goes on running; {exit="1"} is the exit code of
-//     the last command; {skip="why"} is not executed; {needs="cluster"} is typed by
-//     "make test-kubernetes" only.
+//     the last command; {skip="why"} is not executed.
 //   - a block with {file="shop.py"} is written to that file.
 //
 // Ports and the home folder are others than the page says, so that pages run
@@ -62,7 +61,6 @@ type page struct {
 	home, folder string
 	env          []string
 	anotherDay   bool
-	cluster      bool // one is there, for the sessions that need it
 	// ports are the page's ports, and those used in their place.
 	ports map[string]string
 }
@@ -145,9 +143,9 @@ func (p *page) shown(text string) string {
 	return strings.NewReplacer(p.home, "/home/ann", "\r\n", "\n").Replace(text)
 }
 
-// types tells whether the block is a session that can be typed here.
-func (p *page) types(b block) bool {
-	return b.language == "console" && b.attributes["skip"] == "" && (b.attributes["needs"] == "" || p.cluster)
+// types tells whether the block is a session that is typed.
+func types(b block) bool {
+	return b.language == "console" && b.attributes["skip"] == ""
 }
 
 // follow does what the blocks say, from the first to the last.
@@ -164,7 +162,7 @@ func (p *page) follow(t *testing.T, blocks []block) {
 		if file := b.attributes["file"]; file != "" {
 			p.write(t, file, strings.Join(b.lines, "\n")+"\n")
 		}
-		if !p.types(b) {
+		if !types(b) {
 			continue
 		}
 		name, exit := b.attributes["terminal"], b.attributes["exit"]
@@ -226,7 +224,7 @@ func TestPages(t *testing.T) {
 	}
 	followed := 0
 	for name, blocks := range pagesWithBlocks(t) {
-		if name == "README.md" || !slices.ContainsFunc(blocks, new(page).types) {
+		if name == "README.md" || !slices.ContainsFunc(blocks, types) {
 			continue
 		}
 		followed++
