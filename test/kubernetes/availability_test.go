@@ -29,21 +29,13 @@ func TestHighAvailability(t *testing.T) {
 	l := c.startLoad(t)
 	c.startProbe(t) // it has actors, and knows the root of now and no other
 	eventually(t, 20*time.Second, func() error { return c.placed(t, 0) })
-	for _, step := range []struct {
-		name string
-		do   func(*testing.T, cluster)
-	}{
-		{"a process of each is killed", crash},
-		{"a pod of each is deleted", deletion},
-		{"the root certificate is replaced", replacedRoot},
-		{"a pod that slips past the injector is made anew", slipsPast},
-		{"the control plane is removed", func(t *testing.T, c cluster) { c.types(t, "uninstall", "-k", "--all") }},
-	} {
-		if !t.Run(step.name, func(t *testing.T) { l.through(t, func() { step.do(t, c) }) }) {
-			c.postmortem(t)
-			t.Fatalf("the story ends at: %s", step.name)
-		}
-	}
+	c.tell(t, []step{
+		{name: "a process of each is killed", do: l.under(crash)},
+		{name: "a pod of each is deleted", do: l.under(deletion)},
+		{name: "the root certificate is replaced", do: l.under(replacedRoot)},
+		{name: "a pod that slips past the injector is made anew", do: l.under(slipsPast)},
+		{name: "the control plane is removed", do: l.under(func(t *testing.T, c cluster) { c.types(t, "uninstall", "-k", "--all") })},
+	})
 	c.nothingLeft(t)
 	c.endProbe(t)
 	for _, file := range []string{"testdata/load.yaml", sample("node"), sample("redis")} {

@@ -17,21 +17,14 @@ import (
 // in files. It leaves the cluster as it was.
 func TestChart(t *testing.T) {
 	c := theCluster(t)
-	images(t, c)
+	c.loadRuntime(t)
+	c.loadProbe(t)
 	out, err := exec.Command("go", "run", "../../embed/packchart", "-time", time.Now().Format(time.RFC3339), "-out", c.chart()).CombinedOutput()
 	require.NoError(t, err, string(out))
-	for _, step := range []struct {
-		name string
-		do   func(*testing.T, cluster)
-	}{
-		{"with Helm's own command", withHelm},
-		{"as plain manifests", asManifests},
-	} {
-		if !t.Run(step.name, func(t *testing.T) { step.do(t, c) }) {
-			c.postmortem(t)
-			t.Fatalf("the story ends at: %s", step.name)
-		}
-	}
+	c.tell(t, []step{
+		{name: "with Helm's own command", do: withHelm},
+		{name: "as plain manifests", do: asManifests},
+	})
 }
 
 // helm runs Helm, which must succeed.

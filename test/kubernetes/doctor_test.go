@@ -102,9 +102,7 @@ func (c cluster) does(t *testing.T, f finding) {
 // it, and mends it as the doctor says. It leaves the cluster as it found it.
 func TestDoctor(t *testing.T) {
 	c := theCluster(t)
-	archive := filepath.Join(t.TempDir(), "dapr.tar")
-	c.types(t, "image", "save", archive)
-	c.load(t, archive)
+	c.loadRuntime(t)
 	app := newFiles(t)
 	app.add(filepath.Join(c.bin, "testapp"), "/testapp")
 	app.add("../../LICENSE", "/app/LICENSE") // the folder it works in
@@ -124,22 +122,14 @@ func TestDoctor(t *testing.T) {
 	c.isHealthy(t)
 	t.Log(c.types(t, "doctor", "-k"))
 
-	for _, step := range []struct {
-		name string
-		do   func(*testing.T, cluster)
-	}{
-		{"an injector that is away", injectorAway},
-		{"definitions that were changed", driftedDefinitions},
-		{"a service that does not start", serviceWithoutImage},
-		{"certificates", endingCertificates},
-		{"what components name", danglingReferences},
-		{"a user who may only look at pods", onlooker},
-	} {
-		if !t.Run(step.name, func(t *testing.T) { step.do(t, c) }) {
-			c.postmortem(t)
-			t.FailNow()
-		}
-	}
+	c.tell(t, []step{
+		{name: "an injector that is away", do: injectorAway},
+		{name: "definitions that were changed", do: driftedDefinitions},
+		{name: "a service that does not start", do: serviceWithoutImage},
+		{name: "certificates", do: endingCertificates},
+		{name: "what components name", do: danglingReferences},
+		{name: "a user who may only look at pods", do: onlooker},
+	})
 }
 
 func injectorAway(t *testing.T, c cluster) {

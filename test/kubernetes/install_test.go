@@ -22,30 +22,20 @@ const elsewhere = "control"
 // the cluster as it was.
 func TestInstallation(t *testing.T) {
 	c := theCluster(t)
-	archive := filepath.Join(t.TempDir(), "dapr.tar")
-	c.types(t, "image", "save", archive)
-	c.load(t, archive)
+	c.loadRuntime(t)
 	c.kubectl(t, "create", "namespace", elsewhere)
 	c.kubectl(t, "label", "namespace", elsewhere, "pod-security.kubernetes.io/enforce=restricted")
-	for _, step := range []struct {
-		name string
-		do   func(*testing.T, cluster)
-	}{
-		{"into a restricted namespace", intoRestricted},
-		{"a second one is refused", secondIsRefused},
-		{"resources are checked", resourcesAreChecked},
-		{"Subscriptions of an old installation", oldSubscriptions},
-		{"an upgrade without a change", upgradeOfNothing},
-		{"an upgrade that fails is rolled back", failedUpgrade},
-		{"three of each", highAvailability},
-		{"a field changes that is fixed", fixedField},
-		{"out again", outAgain},
-	} {
-		if !t.Run(step.name, func(t *testing.T) { step.do(t, c) }) {
-			c.postmortem(t)
-			t.Fatalf("the story ends at: %s", step.name)
-		}
-	}
+	c.tell(t, []step{
+		{name: "into a restricted namespace", do: intoRestricted},
+		{name: "a second one is refused", do: secondIsRefused},
+		{name: "resources are checked", do: resourcesAreChecked},
+		{name: "Subscriptions of an old installation", do: oldSubscriptions},
+		{name: "an upgrade without a change", do: upgradeOfNothing},
+		{name: "an upgrade that fails is rolled back", do: failedUpgrade},
+		{name: "three of each", do: highAvailability},
+		{name: "a field changes that is fixed", do: fixedField},
+		{name: "out again", do: outAgain},
+	})
 }
 
 func intoRestricted(t *testing.T, c cluster) {

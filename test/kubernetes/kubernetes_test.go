@@ -49,6 +49,40 @@ func theCluster(t *testing.T) cluster {
 	return c
 }
 
+// step is a part of a story.
+type step struct {
+	name string
+	do   func(*testing.T, cluster)
+	// measures says that the story goes on without it.
+	measures bool
+}
+
+// tell takes the steps of a story in their order. Each needs those before it, so
+// the first that fails ends it.
+func (c cluster) tell(t *testing.T, steps []step) {
+	t.Helper()
+	for _, s := range steps {
+		if !t.Run(s.name, func(t *testing.T) { s.do(t, c) }) && !s.measures {
+			c.postmortem(t)
+			t.Fatalf("the story ends at: %s", s.name)
+		}
+	}
+}
+
+// postmortem shows what a person would look at.
+func (c cluster) postmortem(t *testing.T) {
+	t.Helper()
+	for _, args := range [][]string{
+		{"get", "pods", "-A", "-o", "wide"},
+		{"get", "events", "-A", "--field-selector=type=Warning", "--sort-by=.lastTimestamp"},
+		{"logs", "-n", "dapr-system", "-l", "app.kubernetes.io/part-of=dapr", "--tail=30", "--prefix"},
+		{"logs", "-l", "dapr.io/sidecar-injected=true", "-c", "daprd", "--tail=30", "--prefix"},
+	} {
+		out, _ := c.tryKubectl(t, args...)
+		t.Logf("$ kubectl %s\n%s", strings.Join(args, " "), out)
+	}
+}
+
 // run runs a program, logs what it prints, and returns it with whether the
 // program succeeded.
 func (c cluster) run(t *testing.T, program string, args ...string) (out string, err error) {
@@ -110,6 +144,14 @@ func (c cluster) load(t *testing.T, archive string) {
 	out, err := c.run(t, filepath.Join(c.dir, "in-node"), "ctr", "-a", "/run/containerd/containerd.sock", "-n", "k8s.io", "images", "import", archive)
 	require.NoError(t, err, out)
 	t.Log(strings.TrimSpace(out))
+}
+
+// loadRuntime brings the image of the runtime onto the node.
+func (c cluster) loadRuntime(t *testing.T) {
+	t.Helper()
+	archive := filepath.Join(t.TempDir(), "dapr.tar")
+	c.types(t, "image", "save", archive)
+	c.load(t, archive)
 }
 
 // eventually repeats a look until it finds nothing wrong.

@@ -77,3 +77,8 @@ func (l load) through(t *testing.T, do func()) {
 	require.Equal(t, l.pod, l.c.waitForPod(t, "app=load", "2/2").Metadata.Name, "the pod is the same")
 	t.Logf("%d calls meanwhile, none lost; the slowest so far took %s", end-begin, slowest)
 }
+
+// under is a step during which the calls go on.
+func (l load) under(do func(*testing.T, cluster)) func(*testing.T, cluster) {
+	return func(t *testing.T, c cluster) { l.through(t, func() { do(t, c) }) }
+}

@@ -21,19 +21,11 @@ func TestRunFile(t *testing.T) {
 	images(t, c)
 	file := writeRunFile(t, "localhost/hello-python:1")
 	c.types(t, "init", "-k", "--wait", "--timeout", "120", "--dev")
-	for _, step := range []struct {
-		name string
-		do   func(*testing.T, cluster)
-	}{
-		{"Ctrl-C ends them", func(t *testing.T, c cluster) { ctrlC(t, c, file) }},
-		{"another terminal ends them", func(t *testing.T, c cluster) { anotherTerminal(t, c, file) }},
-		{"one app that cannot start starts none", oneCannotStart},
-	} {
-		if !t.Run(step.name, func(t *testing.T) { step.do(t, c) }) {
-			c.postmortem(t)
-			t.Fatalf("the story ends at: %s", step.name)
-		}
-	}
+	c.tell(t, []step{
+		{name: "Ctrl-C ends them", do: func(t *testing.T, c cluster) { ctrlC(t, c, file) }},
+		{name: "another terminal ends them", do: func(t *testing.T, c cluster) { anotherTerminal(t, c, file) }},
+		{name: "one app that cannot start starts none", do: oneCannotStart},
+	})
 	c.types(t, "uninstall", "-k", "--dev", "--all")
 	c.nothingLeft(t)
 }

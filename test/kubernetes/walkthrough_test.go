@@ -16,15 +16,9 @@ import (
 )
 
 // TestWalkthrough is the whole story, in the order of a reader who follows it.
-// Each step needs those before it, so the first that fails ends it, but for what
-// is only measured.
 func TestWalkthrough(t *testing.T) {
 	c := theCluster(t)
-	for _, step := range []struct {
-		name     string
-		do       func(*testing.T, cluster)
-		measures bool
-	}{
+	c.tell(t, []step{
 		{name: "images are built and loaded", do: images},
 		{name: "nothing is installed yet", do: beforeInit},
 		{name: "an installation that fails undoes itself", do: failedInit},
@@ -43,32 +37,11 @@ func TestWalkthrough(t *testing.T) {
 		{name: "certificates are renewed under load", do: func(t *testing.T, c cluster) { undisturbed(t, c, renew) }},
 		{name: "mistakes are told of", do: mistakes},
 		{name: "the apps go on when nothing is left", do: func(t *testing.T, c cluster) { undisturbed(t, c, uninstall) }},
-	} {
-		if !t.Run(step.name, func(t *testing.T) { step.do(t, c) }) && !step.measures {
-			c.postmortem(t)
-			t.Fatalf("the walkthrough ends at: %s", step.name)
-		}
-	}
-}
-
-// postmortem shows what a person would look at.
-func (c cluster) postmortem(t *testing.T) {
-	t.Helper()
-	for _, args := range [][]string{
-		{"get", "pods", "-A", "-o", "wide"},
-		{"get", "events", "-A", "--field-selector=type=Warning", "--sort-by=.lastTimestamp"},
-		{"logs", "-n", "dapr-system", "-l", "app.kubernetes.io/part-of=dapr", "--tail=30", "--prefix"},
-		{"logs", "-l", "dapr.io/sidecar-injected=true", "-c", "daprd", "--tail=30", "--prefix"},
-	} {
-		out, _ := c.tryKubectl(t, args...)
-		t.Logf("$ kubectl %s\n%s", strings.Join(args, " "), out)
-	}
+	})
 }
 
 func images(t *testing.T, c cluster) {
-	archive := filepath.Join(t.TempDir(), "dapr.tar")
-	c.types(t, "image", "save", archive)
-	c.load(t, archive)
+	c.loadRuntime(t)
 	c.loadApps(t)
 	c.loadProbe(t)
 }
