@@ -143,11 +143,6 @@ func (p *page) shown(text string) string {
 	return strings.NewReplacer(p.home, "/home/ann", "\r\n", "\n").Replace(text)
 }
 
-// types tells whether the block is a session that is typed.
-func types(b block) bool {
-	return b.language == "console" && b.attributes["skip"] == ""
-}
-
 // follow does what the blocks say, from the first to the last.
 func (p *page) follow(t *testing.T, blocks []block) {
 	t.Helper()
@@ -162,7 +157,7 @@ func (p *page) follow(t *testing.T, blocks []block) {
 		if file := b.attributes["file"]; file != "" {
 			p.write(t, file, strings.Join(b.lines, "\n")+"\n")
 		}
-		if !types(b) {
+		if !b.isSession() {
 			continue
 		}
 		name, exit := b.attributes["terminal"], b.attributes["exit"]
@@ -224,7 +219,7 @@ func TestPages(t *testing.T) {
 	}
 	followed := 0
 	for name, blocks := range pagesWithBlocks(t) {
-		if name == "README.md" || !slices.ContainsFunc(blocks, types) {
+		if name == "README.md" || !slices.ContainsFunc(blocks, block.isSession) {
 			continue
 		}
 		followed++

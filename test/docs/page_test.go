@@ -25,6 +25,9 @@ type block struct {
 	lines      []string
 }
 
+// isSession tells whether the block is a session that is typed.
+func (b block) isSession() bool { return b.language == "console" && b.attributes["skip"] == "" }
+
 // command is one line of a session after "$ ", with what it prints.
 type command struct {
 	place, text string

@@ -82,7 +82,7 @@ func (w *terminal) close(end func() error) {
 }
 
 // reads are commands that a reader repeats until they show what was promised.
-var reads = regexp.MustCompile(`^(dapr (list|logs|status) |dapr (list|status)$|dapr invoke .*GET|curl -s(i|S|iS)? [^-]\S*$|kubectl logs )`)
+var reads = regexp.MustCompile(`^(dapr (list|logs|status) |dapr (list|status)$|dapr invoke .*GET|curl -s(i|S|iS)? [^-]\S*$)`)
 
 // run types a command and compares what it prints, and its exit code.
 func (w *terminal) run(t *testing.T, c command, exit string) {
