@@ -11,7 +11,7 @@ want() { local d=$1 w=$2; shift 2; local got; got=$("$@" 2>&1) || { echo "not ok
 "$here/load-image.sh" localhost/testapp:1 "$KONE_BIN/testapp=/testapp" -- /testapp >/dev/null
 k apply -f "$here/manifests/echo.yaml" >/dev/null
 k rollout status deploy/echo --timeout=60s >/dev/null; ok "deployment runs"
-pod=$(k get pod -l app=echo -o name | head -1)
+pod=$(k get pod -l app=echo -o 'jsonpath=pod/{.items[0].metadata.name}')
 want logs "serving as echo-" k logs "$pod"
 want exec "from exec" k exec "$pod" -- /testapp echo from exec
 want "exec stdin" "from stdin" bash -c "echo from stdin | '$KONE_BIN/kubeone' kubectl exec -i $pod -- /testapp cat"
@@ -20,7 +20,7 @@ want "service VIP from node" "hello from echo-" "$KONE_DIR/in-node" "$KONE_BIN/t
 for u in http://echo/ http://echo.default.svc.cluster.local/ http://echo-headless:8080/; do want "DNS from pod: $u" "hello from echo-" k exec "$pod" -- /testapp get "$u"; done
 k port-forward svc/echo :80 >"$tmp/pf" 2>&1 & pf=$!
 for _ in $(seq 50); do grep -q Forwarding "$tmp/pf" && break; sleep 0.1; done
-want port-forward "hello from echo-" curl -sf "http://127.0.0.1:$(sed -n 's/.*127.0.0.1:\([0-9]*\) .*/\1/p' "$tmp/pf" | head -1)/"
+want port-forward "hello from echo-" curl -sf "http://127.0.0.1:$(sed -n '/127\.0\.0\.1:/{s/.*127.0.0.1:\([0-9]*\) .*/\1/p;q}' "$tmp/pf")/"
 kill $pf
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -keyout "$tmp/tls.key" -out "$tmp/tls.crt" -subj /CN=hook -addext "subjectAltName=DNS:hook.hooks.svc" 2>/dev/null
 k create ns hooks >/dev/null; k -n hooks create secret tls hook --cert "$tmp/tls.crt" --key "$tmp/tls.key" >/dev/null
